@@ -1,7 +1,7 @@
 // The exceptions that libgpunn throws: one tree, so that `catch (const gpunn::Error&)` catches all of them.
 //
-// A message names what failed (the op, the file, the device), the shapes or sizes involved, and, where a line of the
-// user's program caused it, that line. Nothing in the library calls exit() or abort() on an error.
+// A message names what failed (the op, the file, the device), the shapes or sizes involved, and, where a line
+// of the user's program caused it, that line. Nothing in the library calls exit() or abort() on an error.
 #pragma once
 
 #include <cstddef>

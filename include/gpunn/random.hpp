@@ -1,7 +1,9 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+// SC 2011).
 //
-// A number is a function of (seed, stream, step, index) alone: it does not depend on threads, devices or the order in which
-// numbers are asked for. Every random choice of the library (initial weights, dropout, shuffling) comes from here.
+// A number is a function of (seed, stream, step, index) alone: it does not depend on threads, devices or the
+// order in which numbers are asked for. Every random choice of the library (initial weights, dropout,
+// shuffling) comes from here.
 #pragma once
 
 #include <array>
@@ -17,14 +19,16 @@ struct PhiloxKey {
   std::uint32_t step = 0;    // training step or epoch: counter word 2
 };
 
-// Four 32-bit words for counter words 0,1 = low, high half of `block`. Element i of a tensor uses word i % 4 of block i / 4.
+// Four 32-bit words for counter words 0,1 = low, high half of `block`. Element i of a tensor uses word i % 4
+// of block i / 4.
 constexpr std::array<std::uint32_t, 4> philox(const PhiloxKey& key, std::uint64_t block) {
-  std::uint32_t c0 = static_cast<std::uint32_t>(block), c1 = static_cast<std::uint32_t>(block >> 32), c2 = key.step,
-                c3 = key.stream;
+  std::uint32_t c0 = static_cast<std::uint32_t>(block), c1 = static_cast<std::uint32_t>(block >> 32),
+                c2 = key.step, c3 = key.stream;
   std::uint32_t k0 = static_cast<std::uint32_t>(key.seed), k1 = static_cast<std::uint32_t>(key.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c0, p1 = std::uint64_t{0xCD9E8D57} * c2;
-    const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0,
+                        n2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ k1;
     c0 = n0, c1 = static_cast<std::uint32_t>(p1), c2 = n2, c3 = static_cast<std::uint32_t>(p0);
     k0 += 0x9E3779B9, k1 += 0xBB67AE85;
   }
@@ -32,15 +36,19 @@ constexpr std::array<std::uint32_t, 4> philox(const PhiloxKey& key, std::uint64_
 }
 
 // Uniform in [0, 1): the top 24 bits, so every value is exact in float.
-constexpr float uniform01(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+constexpr float uniform01(std::uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 // Element `index` of the random tensor named by `key`.
-constexpr float uniform01(const PhiloxKey& key, std::uint64_t index) { return uniform01(philox(key, index / 4)[index % 4]); }
+constexpr float uniform01(const PhiloxKey& key, std::uint64_t index) {
+  return uniform01(philox(key, index / 4)[index % 4]);
+}
 // Standard normal by Box-Muller from the pair of words that holds `index`.
 GPUNN_API float normal01(const PhiloxKey& key, std::uint64_t index);
 
-// A permutation of [0, n): a 4-round Feistel network over the next even number of bits, cycle-walking back into range.
-// O(1) per index and no memory, on host and device alike.
+// A permutation of [0, n): a 4-round Feistel network over the next even number of bits, cycle-walking back
+// into range. O(1) per index and no memory, on host and device alike.
 class GPUNN_API Permutation {
  public:
   Permutation(std::uint64_t n, const PhiloxKey& key);

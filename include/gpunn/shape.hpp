@@ -16,7 +16,8 @@ class GPUNN_API Shape {
   static constexpr int kMaxRank = 8;
 
   Shape() = default;
-  Shape(std::initializer_list<std::int64_t> extents);  // throws ShapeError: rank over 8, negative extent, element count over 2^62
+  Shape(std::initializer_list<std::int64_t>
+            extents);  // throws ShapeError: rank over 8, negative extent, element count over 2^62
   explicit Shape(std::span<const std::int64_t> extents);
 
   int rank() const { return rank_; }

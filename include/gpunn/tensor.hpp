@@ -17,23 +17,26 @@ namespace gpunn {
 // Contiguous, outermost extent first. Copies share the elements (as numpy views do); clone() makes new ones.
 class GPUNN_API Tensor {
  public:
-  Tensor() = default;                                   // no elements, shape [0], f32
+  Tensor() = default;                                      // no elements, shape [0], f32
   explicit Tensor(Shape shape, Dtype dtype = Dtype::f32);  // zeros; throws OutOfMemory
 
   // Copies `values`; throws ShapeError when their number is not shape.elements().
   template <class T>
-  static Tensor of(const Shape& shape, std::span<const T> values, SourceLocation where = SourceLocation::current()) {
+  static Tensor of(const Shape& shape, std::span<const T> values,
+                   SourceLocation where = SourceLocation::current()) {
     Tensor t(shape, dtype_of<T>);
     t.expect_elements(values.size(), where);
     if (!values.empty()) std::memcpy(t.bytes(), values.data(), values.size_bytes());
     return t;
   }
   template <class T>
-  static Tensor of(const Shape& shape, const std::vector<T>& values, SourceLocation where = SourceLocation::current()) {
+  static Tensor of(const Shape& shape, const std::vector<T>& values,
+                   SourceLocation where = SourceLocation::current()) {
     return of(shape, std::span<const T>(values), where);
   }
 
-  // Uses memory that the caller owns; it must stay valid and unchanged as long as any copy of the tensor lives.
+  // Uses memory that the caller owns; it must stay valid and unchanged as long as any copy of the tensor
+  // lives.
   static Tensor borrow(Shape shape, Dtype dtype, const void* elements);
 
   const Shape& shape() const { return shape_; }
@@ -55,8 +58,8 @@ class GPUNN_API Tensor {
   std::byte* bytes() { return bytes_.get(); }
   const std::byte* bytes() const { return bytes_.get(); }
 
-  Tensor reshape(Shape shape) const;                               // shares elements; throws ShapeError
-  Tensor rows(std::int64_t begin, std::int64_t end) const;         // a view along the first axis; throws ShapeError
+  Tensor reshape(Shape shape) const;                        // shares elements; throws ShapeError
+  Tensor rows(std::int64_t begin, std::int64_t end) const;  // a view along the first axis; throws ShapeError
   Tensor clone() const;
   Tensor to(Dtype dtype) const;  // converted element by element; the same tensor when it already is `dtype`
 

@@ -10,7 +10,7 @@ target_link_libraries(gpunn_objects PUBLIC gpunn_flags
 set_target_properties(gpunn_objects PROPERTIES
   POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 
-add_library(gpunn $<TARGET_OBJECTS:gpunn_objects>)
+add_library(gpunn)
 add_library(gpunn::gpunn ALIAS gpunn)
 target_link_libraries(gpunn PRIVATE $<BUILD_INTERFACE:gpunn_objects>)
 target_compile_features(gpunn INTERFACE cxx_std_20)

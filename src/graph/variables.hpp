@@ -1,0 +1,60 @@
+// The memory that outlives a step: flat buffers for parameters, gradients, optimizer slots, state and
+// results.
+//
+// Trainable variables, their gradients and slots lie at equal offsets of their buffers, so that an optimizer
+// is one pass over all of them, clipping one reduction, and an all-reduce one call. Padding between variables
+// is zero and stays zero.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "gpunn/graph.hpp"
+#include "gpunn/tensor.hpp"
+
+namespace gpunn {
+
+struct Variable {
+  std::string name;  // "dense/kernel"
+  Spec spec;
+  bool trainable = true;
+  std::size_t offset = 0;  // bytes into the parameters (trainable) or state buffer
+};
+
+class VariableStore {
+ public:
+  static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kMaxResults = 64;  // (sum, weight) pairs
+
+  // Adds a variable; its index is its place in variables(). REQUIRES: not yet allocated.
+  int add(std::string name, Spec spec, bool trainable);
+  const std::vector<Variable>& variables() const { return variables_; }
+
+  // Makes the buffers, zeroed: parameters and state, and on `for_training` gradients and `slots` optimizer
+  // slots. May be called again to add what training needs. All or nothing: throws OutOfMemory and changes
+  // nothing.
+  void allocate(bool for_training, int slots);
+
+  std::size_t bytes(Store store) const;  // what allocate() makes of it
+  std::byte* base(Store store) const;    // null when not allocated
+  Tensor tensor(int variable) const;     // a view of the variable's elements, sharing memory
+  Tensor gradient(int variable) const;   // likewise; throws UsageError when not allocated for training
+  Tensor slot(int variable, int slot) const;
+
+  Place place(int variable) const { return {store_of(variable), variables_[index(variable)].offset}; }
+  Place gradient_place(int variable) const { return {Store::gradients, variables_[index(variable)].offset}; }
+
+ private:
+  static std::size_t index(int variable) { return static_cast<std::size_t>(variable); }
+  Store store_of(int variable) const {
+    return variables_[index(variable)].trainable ? Store::parameters : Store::state;
+  }
+  Tensor view(Store store, int variable) const;
+
+  std::vector<Variable> variables_;
+  std::size_t parameter_bytes_ = 0, state_bytes_ = 0;
+  std::array<Tensor, 10> buffers_;  // by Store; arena, input and output stay empty
+};
+
+}  // namespace gpunn

@@ -178,7 +178,7 @@ class GPUNN_API Graph {
   CallStorage call(const Node& node) const;
 
  private:
-  friend ValueIds gradients(Graph&, ValueId, const ValueIds&);
+  friend GPUNN_API ValueIds gradients(Graph& graph, const ValueIds& losses, const ValueIds& wrt);
   std::vector<Value> values_;
   std::vector<Node> nodes_;
   std::string layer_;
@@ -189,10 +189,10 @@ class GPUNN_API Graph {
   int input_count_ = 0;
 };
 
-// Appends the nodes that compute d loss / d value for each of `wrt` and returns those values; kNoValue where
-// the loss does not depend on one. `loss` is a (sum, weight) pair made by a loss op, or any value of one
-// element: the gradient of its first element is taken. Where a value has several consumers, later
-// contributions are added onto the first.
-GPUNN_API ValueIds gradients(Graph& graph, ValueId loss, const ValueIds& wrt);
+// Appends the nodes that compute d (sum of losses) / d value for each of `wrt` and returns those values;
+// kNoValue where no loss depends on one. A loss is an output of a loss op: that op's gradient function is
+// called with kNoValue for it and starts from 1. Where a value has several consumers, later shares are added
+// onto the first where the op can do that.
+GPUNN_API ValueIds gradients(Graph& graph, const ValueIds& losses, const ValueIds& wrt);
 
 }  // namespace gpunn

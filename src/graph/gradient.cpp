@@ -18,7 +18,7 @@ class Backward {
     if (sum == kNoValue) {
       sum = share;
     } else if (can_accumulate(share, sum)) {
-      auto& [node, output] = producer(share);
+      const auto [node, output] = producer(share);
       node.accumulate[output] = sum;
       sum = share;
     } else {

@@ -10,6 +10,9 @@ target_link_libraries(gpunn_objects PUBLIC gpunn_flags
 set_target_properties(gpunn_objects PROPERTIES
   POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 
+file(GLOB gpunn_simd_kernels CONFIGURE_DEPENDS src/cpu/simd/*.simd.cpp)
+gpunn_simd_sources(gpunn_objects ${gpunn_simd_kernels})
+
 add_library(gpunn)
 add_library(gpunn::gpunn ALIAS gpunn)
 target_link_libraries(gpunn PRIVATE $<BUILD_INTERFACE:gpunn_objects>)

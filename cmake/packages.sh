@@ -12,10 +12,10 @@ set -euo pipefail
 
 # "a|b" means that either will do: releases differ in their names.
 declare -A packages=(
-  [library]='g++ cmake ninja-build libdnnl-dev|libonednn-dev ocl-icd-opencl-dev libspdlog-dev zlib1g-dev'
-  [examples]='libcli11-dev nlohmann-json3-dev'
-  [tests]='libcli11-dev nlohmann-json3-dev libgtest-dev libboost-context-dev clang python3'
-  [bench]='libcli11-dev nlohmann-json3-dev libbenchmark-dev'
+  [library]='g++ cmake ninja-build libdnnl-dev|libonednn-dev ocl-icd-opencl-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev'
+  [examples]='libcli11-dev'
+  [tests]='libcli11-dev libgtest-dev libboost-context-dev clang python3'
+  [bench]='libcli11-dev libbenchmark-dev'
   [data]='python3 python3-venv ca-certificates'
 )
 

@@ -7,6 +7,7 @@
 // differ from each other in last bits.
 #pragma once
 
+#include "src/cpu/simd/activation.hpp"
 #include "src/cpu/simd/elementwise.hpp"
 
 namespace gpunn::cpu::simd {
@@ -17,6 +18,7 @@ struct Kernels {
   Isa isa;
   const char* name;  // "base", "avx2", "avx512"
   const ElementwiseKernels& elementwise;
+  const ActivationKernels& activation;
 };
 
 // The set this process uses: the widest that the processor has, or the one named by the environment variable

@@ -1,4 +1,5 @@
-// The streams of random numbers that are not an op's: ops number theirs from 0 up, these count from the top down.
+// The streams of random numbers that are not an op's: ops number theirs from 0 up, these count from the top
+// down.
 #pragma once
 
 #include <cstdint>

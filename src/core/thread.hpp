@@ -5,8 +5,11 @@
 
 #include <csignal>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
+
+#include "gpunn/error.hpp"
 
 namespace gpunn {
 
@@ -14,7 +17,7 @@ namespace gpunn {
 // Ctrl-C arrives on the application's own threads. Throws std::system_error when the system has no thread
 // left.
 template <class F>
-std::thread start_thread(const std::string& name, F&& f) {
+std::thread start_thread(const std::string& name, F&& f) try {
   sigset_t blocked, before;
   sigemptyset(&blocked);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD, SIGPIPE}) {
@@ -29,6 +32,8 @@ std::thread start_thread(const std::string& name, F&& f) {
   std::thread thread(std::forward<F>(f));
   pthread_setname_np(thread.native_handle(), name.substr(0, 15).c_str());
   return thread;
+} catch (const std::system_error& error) {
+  throw Error("the system refused to start thread " + name + ": " + error.what());
 }
 
 }  // namespace gpunn

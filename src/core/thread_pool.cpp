@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
 #include <utility>
 
 #include "gpunn/error.hpp"
@@ -73,11 +72,6 @@ ThreadPool::ThreadPool(int threads)
     for (int worker = 1; worker < threads; ++worker) {
       helpers_.push_back(start_thread(cat("gpunn-", worker), [this, worker] { helper(worker); }));
     }
-  } catch (const std::system_error& error) {
-    const std::size_t started = helpers_.size();
-    stop_helpers();
-    throw Error(
-        cat("ThreadPool: the system refused thread ", started + 2, " of ", threads, ": ", error.what()));
   } catch (...) {
     stop_helpers();
     throw;

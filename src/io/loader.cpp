@@ -1,0 +1,160 @@
+#include "src/io/loader.hpp"
+
+#include <algorithm>
+
+#include "src/core/random_streams.hpp"
+#include "src/core/text.hpp"
+#include "src/core/thread.hpp"
+#include "src/io/gather.hpp"
+
+namespace gpunn {
+namespace {
+
+LoaderOptions checked(const DatasetPtr& dataset, const LoaderOptions& options) {
+  if (!dataset) throw UsageError("loader: no data set");
+  if (options.batch_size < 1) throw UsageError(cat("loader: batch_size is ", options.batch_size));
+  if (options.prefetch < 0) throw UsageError(cat("loader: prefetch is ", options.prefetch));
+  return options;
+}
+
+}  // namespace
+
+Loader::Loader(DatasetPtr dataset, const LoaderOptions& options)
+    : dataset_(std::move(dataset)),
+      options_(checked(dataset_, options)),
+      fields_(fields_of(*dataset_)),
+      resident_(!dataset_->resident().empty()),
+      samples_(dataset_->size()) {
+  if (samples_ < 0) throw UsageError(cat("loader: the data set has size ", samples_));
+  const std::int64_t round_up = options_.drop_remainder ? 0 : (samples_ % options_.batch_size != 0 ? 1 : 0);
+  batches_ = samples_ / options_.batch_size + round_up;
+  // One batch is in the consumer's hands while the others are read ahead. Rows alone need no reading.
+  const std::int64_t slots =
+      resident_ ? 1 : std::min<std::int64_t>(options_.prefetch + 1, std::max<std::int64_t>(batches_, 1));
+  for (std::int64_t i = 0; i < slots; ++i) slots_.push_back(make_slot());
+}
+
+Loader::~Loader() {
+  stop_reading();
+}
+
+std::int64_t Loader::samples_per_epoch() const {
+  return options_.drop_remainder ? batches_ * options_.batch_size : samples_;
+}
+
+Loader::Slot Loader::make_slot() const {
+  Slot slot;
+  const std::int64_t capacity = std::min(options_.batch_size, samples_);
+  slot.rows.resize(static_cast<std::size_t>(capacity));
+  if (resident_) return slot;
+  for (const Field& field : fields_) {
+    slot.delivered.emplace_back(field.shape.with_front(capacity), delivered_dtype(field));
+    // A field that arrives as it is stored is read straight into place.
+    const bool as_stored = delivered_dtype(field) == field.dtype;
+    slot.stored.push_back(as_stored ? slot.delivered.back()
+                                    : Tensor(field.shape.with_front(capacity), field.dtype));
+    slot.delivered_pointers.push_back(slot.delivered.back().bytes());
+    slot.stored_pointers.push_back(slot.stored.back().bytes());
+  }
+  return slot;
+}
+
+void Loader::fill(Slot& slot, const Permutation& order, std::int64_t index) const {
+  slot.failure = nullptr;
+  try {
+    read_batch(slot, order, index);
+  } catch (...) {
+    slot.failure = std::current_exception();
+  }
+}
+
+void Loader::read_batch(Slot& slot, const Permutation& order, std::int64_t index) const {
+  const std::int64_t begin = index * options_.batch_size;
+  const std::int64_t size = std::min(options_.batch_size, samples_ - begin);
+  const auto rows = std::span(slot.rows).first(static_cast<std::size_t>(size));
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::int64_t place = begin + i;
+    rows[static_cast<std::size_t>(i)] =
+        options_.shuffle ? static_cast<std::int64_t>(order(static_cast<std::uint64_t>(place))) : place;
+  }
+  slot.batch = {.index = index, .size = size, .rows = {}, .fields = {}};
+  if (resident_) {
+    dataset_->to_resident_rows(rows);
+    slot.batch.rows = rows;
+    return;
+  }
+  dataset_->read(rows, slot.stored_pointers);
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    if (slot.stored_pointers[i] != slot.delivered_pointers[i]) {
+      deliver(fields_[i], size, slot.stored_pointers[i], slot.delivered_pointers[i]);
+    }
+  }
+  slot.batch.fields = slot.delivered_pointers;
+}
+
+void Loader::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
+  if (first_batch < 0 || first_batch > batches_) {
+    throw UsageError(cat("loader: batch ", first_batch, " of an epoch of ", batches_));
+  }
+  stop_reading();
+  order_.emplace(static_cast<std::uint64_t>(samples_),
+                 PhiloxKey{.seed = options_.seed, .stream = streams::kShuffle, .step = epoch});
+  next_batch_ = ready_ = released_ = first_batch;
+  if (!resident_ && options_.prefetch > 0 && first_batch < batches_) {
+    reader_ = start_thread("gpunn-loader",
+                           [this, order = *order_, first_batch] { read_ahead(order, first_batch); });
+  }
+}
+
+void Loader::stop_reading() {
+  if (!reader_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  reader_.join();
+  stop_ = false;
+}
+
+void Loader::read_ahead(Permutation order, std::int64_t first_batch) {
+  for (std::int64_t batch = first_batch; batch < batches_; ++batch) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stop_ || batch < released_ + std::ssize(slots_); });
+      if (stop_) return;
+    }
+    Slot& slot = slots_[static_cast<std::size_t>(batch) % slots_.size()];
+    fill(slot, order, batch);
+    const bool failed = slot.failure != nullptr;  // from here on the slot is the consumer's
+    {
+      const std::lock_guard lock(mutex_);
+      ready_ = batch + 1;
+    }
+    changed_.notify_all();
+    if (failed) return;
+  }
+}
+
+const Batch* Loader::next() {
+  if (!order_) throw UsageError("loader: next() before start_epoch()");
+  if (next_batch_ >= batches_) return nullptr;
+  const std::int64_t index = next_batch_;
+  Slot& slot = slots_[static_cast<std::size_t>(index) % slots_.size()];
+  if (reader_.joinable()) {
+    std::unique_lock lock(mutex_);
+    released_ = index;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return ready_ > index; });
+  } else {
+    fill(slot, *order_, index);
+  }
+  if (slot.failure) {
+    next_batch_ = batches_;  // the epoch ends here, as the reading thread has
+    std::rethrow_exception(slot.failure);
+  }
+  ++next_batch_;
+  return &slot.batch;
+}
+
+}  // namespace gpunn

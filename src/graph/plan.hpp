@@ -50,7 +50,7 @@ struct Region {
 struct Plan {
   std::string device;
   std::int64_t batch = 0, slice_rows = 0, slices = 1;
-  int threads = 1;
+  int threads = 1, workers = 1;    // workers: threads that this plan has work for
   std::vector<PlannedNode> nodes;  // in the order they run
   std::vector<Region> regions;
   std::vector<PlannedValue> values;  // by id
@@ -63,7 +63,7 @@ struct Plan {
   std::size_t variable_bytes = 0;                      // parameters, gradients, slots, state
 
   std::size_t total_bytes() const {
-    return arena_bytes + static_cast<std::size_t>(threads) * (local_bytes + scratch_bytes) + variable_bytes;
+    return arena_bytes + static_cast<std::size_t>(workers) * (local_bytes + scratch_bytes) + variable_bytes;
   }
   Cost total_cost() const;
   std::string to_text() const;  // tables for people

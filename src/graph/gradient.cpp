@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "gpunn/graph.hpp"
+#include "src/ops/binary.hpp"
 
 namespace gpunn {
 namespace {
@@ -22,7 +23,7 @@ class Backward {
       node.accumulate[output] = sum;
       sum = share;
     } else {
-      sum = graph_.emit1("binary_add", {sum, share});
+      sum = graph_.emit1("binary", {sum, share}, ops::BinaryAttrs{});
     }
   }
 

@@ -88,37 +88,35 @@ class MemoryPlanner {
     int first_step = -1, last_step = -1, first_region = -1, last_region = -1;
   };
 
+  ValueId root_of(ValueId id) const {
+    while (plan_.values[static_cast<std::size_t>(id)].root != id)
+      id = plan_.values[static_cast<std::size_t>(id)].root;
+    return id;
+  }
+
   void find_roots() {
     for (std::size_t id = 0; id < plan_.values.size(); ++id) plan_.values[id].root = static_cast<ValueId>(id);
     for (const Node& node : graph_.nodes()) {
       if (node.op->view) join(node.outputs[0], node.inputs[0]);
       for (std::size_t k = 0; k < node.accumulate.size(); ++k) {
-        if (node.accumulate[k] != kNoValue) join(node.accumulate[k], node.outputs[k]);
+        if (node.accumulate[k] != kNoValue) join(node.outputs[k], node.accumulate[k]);
       }
     }
-    for (std::size_t id = 0; id < plan_.values.size(); ++id) {
-      ValueId root = static_cast<ValueId>(id);
-      while (plan_.values[static_cast<std::size_t>(root)].root != root)
-        root = plan_.values[static_cast<std::size_t>(root)].root;
-      plan_.values[id].root = root;
-    }
+    for (std::size_t id = 0; id < plan_.values.size(); ++id)
+      plan_.values[id].root = root_of(static_cast<ValueId>(id));
   }
 
-  // The memory of `member` becomes that of `root`, unless member has a place of its own.
-  void join(ValueId member, ValueId root) {
+  // Gives two values one memory: that of the one with a place of its own, if either has.
+  void join(ValueId a, ValueId b) {
+    ValueId from = root_of(a), to = root_of(b);
     const auto has_place = [&](ValueId id) { return graph_.value(id).place.store != Store::arena; };
-    if (has_place(member) && has_place(root)) {
-      throw UsageError("values '" + graph_.value(member).name + "' and '" + graph_.value(root).name +
+    if (from == to) return;
+    if (has_place(from) && has_place(to)) {
+      throw UsageError("values '" + graph_.value(a).name + "' and '" + graph_.value(b).name +
                        "' share memory but are placed apart");
     }
-    if (has_place(member)) std::swap(member, root);
-    while (plan_.values[static_cast<std::size_t>(root)].root != root)
-      root = plan_.values[static_cast<std::size_t>(root)].root;
-    ValueId top = member;
-    while (plan_.values[static_cast<std::size_t>(top)].root != top)
-      top = plan_.values[static_cast<std::size_t>(top)].root;
-    if (top != root)
-      plan_.values[static_cast<std::size_t>(has_place(top) ? root : top)].root = has_place(top) ? top : root;
+    if (has_place(from)) std::swap(from, to);
+    plan_.values[static_cast<std::size_t>(from)].root = to;
   }
 
   void use(ValueId id, int step, int region) {

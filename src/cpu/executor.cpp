@@ -1,0 +1,344 @@
+#include "src/cpu/executor.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "src/core/host_memory.hpp"
+
+namespace gpunn::cpu {
+namespace {
+
+constexpr std::int64_t kReduceChunk = 4096;  // elements of a sum that one task adds up
+constexpr std::size_t kMaxOperands = 16;     // inputs, and outputs, of one op
+
+// Where an operand is for slice s of worker w: bases[w][base] + offset + first_row * row_stride + s *
+// slice_stride.
+struct Operand {
+  int base = 0;
+  std::ptrdiff_t offset = 0, row_stride = 0, slice_stride = 0;
+};
+
+constexpr int kAbsolute = 0, kLocal = 1, kFirstInput = 2;
+
+struct Step {
+  std::function<void(const Slice&)> run;  // empty for views
+  std::vector<Operand> inputs, outputs;   // an absent input is {kAbsolute, 0}: a null pointer
+  unsigned accumulate = 0;
+  int tasks = 0;
+  std::int64_t rows = 0;  // what a task sees as Slice::rows
+  int gathers = -1;  // the input whose rows this step gathers
+};
+
+struct Reduction {
+  float* sum = nullptr;
+  const std::byte* partials = nullptr;
+  std::size_t stride = 0;
+  std::int64_t elements = 0;
+  bool add = false;
+};
+
+struct BoundRegion {
+  bool sliced = false;
+  Segment segment = Segment::gradients;
+  std::size_t first = 0, count = 0;
+  std::vector<Reduction> reductions;
+  int tasks = 0;
+};
+
+struct Input {
+  std::int64_t row_bytes = 0;
+  const std::byte* base = nullptr;
+  const std::int64_t* index = nullptr;
+  bool staged = true;  // readers look at the gathered rows
+  Operand staging, direct;
+  std::vector<Operand*> readers;
+};
+
+void add_partials(const Reduction& r, std::int64_t begin, std::int64_t end, std::int64_t slices) {
+  float* sum = r.sum;
+  for (std::int64_t s = 0; s < slices; ++s) {
+    const auto* partial = reinterpret_cast<const float*>(r.partials + static_cast<std::size_t>(s) * r.stride);
+    if (s == 0 && !r.add) {
+      std::memcpy(sum + begin, partial + begin, static_cast<std::size_t>(end - begin) * sizeof(float));
+    } else {
+      for (std::int64_t e = begin; e < end; ++e) sum[e] += partial[e];
+    }
+  }
+}
+
+class Executor final : public Executable {
+ public:
+  Executor(Planned planned, VariableStore& variables, ThreadPool& pool)
+      : graph_(std::move(planned.graph)), plan_(std::move(planned.plan)), variables_(variables), pool_(pool) {
+    allocate();
+    bind_inputs();
+    for (const PlannedNode& step : plan_.nodes)
+      steps_.push_back(step.node < 0 ? gather_step(step) : node_step(step));
+    collect_readers();
+    for (const Region& region : plan_.regions) bind_region(region);
+  }
+
+  using Executable::run;
+
+  void set_input(int number, const void* base, const std::int64_t* row_index) override {
+    Input& input = inputs_.at(static_cast<std::size_t>(number));
+    input.base = static_cast<const std::byte*>(base);
+    input.index = row_index;
+    for (auto& bases : bases_)
+      bases[static_cast<std::size_t>(kFirstInput + number)] = const_cast<std::byte*>(input.base);
+    const bool staged = row_index != nullptr;
+    if (staged == input.staged) return;
+    input.staged = staged;
+    for (Operand* reader : input.readers) *reader = staged ? input.staging : input.direct;
+  }
+
+  void run(Segment segment, const StepState& state) override {
+    for (const BoundRegion& region : regions_) {
+      if (region.segment != segment) continue;
+      if (region.sliced) {
+        pool_.run(static_cast<int>(plan_.slices),
+                  [&](int slice, int worker) { run_slice(region, state, slice, worker); });
+      } else {
+        pool_.run(region.tasks, [&](int task, int worker) { run_task(region, state, task, worker); });
+      }
+    }
+  }
+
+  const void* output(int number) const override { return outputs_.at(static_cast<std::size_t>(number)); }
+  const Plan& plan() const override { return plan_; }
+
+ private:
+  void allocate() {
+    arena_ = allocate_host_shared(plan_.arena_bytes, "the arena of a step");
+    const std::size_t per_worker = plan_.local_bytes + plan_.scratch_bytes;
+    worker_arena_ = allocate_host_shared(per_worker * static_cast<std::size_t>(plan_.workers),
+                                         "the threads' arenas of a step");
+    bases_.assign(static_cast<std::size_t>(plan_.workers),
+                  std::vector<std::byte*>(kFirstInput + graph_.inputs().size(), nullptr));
+    for (std::size_t w = 0; w < bases_.size(); ++w) {
+      bases_[w][kLocal] = worker_arena_.get() + w * per_worker;
+      scratch_.push_back(bases_[w][kLocal] + plan_.local_bytes);
+    }
+    for (std::size_t id = 0; id < graph_.values().size(); ++id) {
+      const Place& place = graph_.values()[id].place;
+      if (place.store != Store::output) continue;
+      if (outputs_.size() <= place.offset) outputs_.resize(place.offset + 1, nullptr);
+      outputs_[place.offset] = arena_.get() + plan_.values[id].offset;
+    }
+  }
+
+  std::int64_t row_bytes(ValueId id) const {
+    const Value& v = graph_.value(id);
+    return v.batched && plan_.batch > 0 ? static_cast<std::int64_t>(v.spec.size_bytes()) / plan_.batch : 0;
+  }
+
+  Operand absolute(const std::byte* at, std::int64_t row_stride) const {
+    return {kAbsolute, reinterpret_cast<std::ptrdiff_t>(at), row_stride, 0};
+  }
+
+  void bind_inputs() {
+    for (const ValueId id : graph_.inputs()) {
+      Input input;
+      input.row_bytes = row_bytes(id);
+      input.direct = {kFirstInput + static_cast<int>(inputs_.size()), 0, input.row_bytes, 0};
+      input.staging = graph_.value(id).batched ? planned_memory(id) : input.direct;
+      inputs_.push_back(std::move(input));
+    }
+  }
+
+  Operand planned_memory(ValueId id) const {
+    const PlannedValue& at = plan_.values[static_cast<std::size_t>(id)];
+    if (at.residence == Residence::local) return {kLocal, static_cast<std::ptrdiff_t>(at.offset), 0, 0};
+    return absolute(arena_.get() + at.offset, row_bytes(id));
+  }
+
+  Operand operand(ValueId id) const {
+    if (id == kNoValue) return {};
+    const PlannedValue& planned = plan_.values[static_cast<std::size_t>(id)];
+    const Place& place = graph_.value(planned.root).place;
+    switch (place.store) {
+      case Store::arena:
+      case Store::output:
+        return planned_memory(id);
+      case Store::input:
+        return inputs_[place.offset].staging;
+      default:
+        return absolute(variables_.base(place.store) + place.offset, row_bytes(id));
+    }
+  }
+
+  Step gather_step(const PlannedNode& planned) const {
+    Step step;
+    step.gathers = ~planned.node;
+    step.outputs.push_back(inputs_[static_cast<std::size_t>(step.gathers)].staging);
+    return step;
+  }
+
+  Step node_step(const PlannedNode& planned) const {
+    const Node& node = graph_.nodes()[static_cast<std::size_t>(planned.node)];
+    Step step;
+    step.tasks = planned.tasks;
+    step.rows = whole_rows(node);
+    if (node.op->view) return step;
+    const auto call = graph_.call(node);
+    Implementation implementation = find_implementation(node.op->name)(call.call, {plan_.slice_rows});
+    if (implementation.name != planned.implementation) {
+      throw Error(planned.op + ": planned '" + planned.implementation + "' but bound '" +
+                  implementation.name + "'");
+    }
+    if (node.inputs.size() > kMaxOperands || node.outputs.size() > kMaxOperands) {
+      throw UsageError(planned.op + ": more than " + std::to_string(kMaxOperands) + " operands");
+    }
+    step.run = std::move(implementation.run);
+    step.accumulate = call.call.accumulates;
+    for (const ValueId id : node.inputs) step.inputs.push_back(operand(id));
+    for (const ValueId id : node.outputs) {
+      const bool partial = step.tasks == 0 && plan_.slices > 1 && !graph_.value(id).batched;
+      step.outputs.push_back(partial ? partial_of(id) : operand(id));
+    }
+    // Partial sums are overwritten; what they are added onto is the reduction's affair.
+    if (step.tasks == 0 && plan_.slices > 1) {
+      for (std::size_t k = 0; k < node.outputs.size(); ++k) {
+        if (!graph_.value(node.outputs[k]).batched) step.accumulate &= ~(1u << k);
+      }
+    }
+    return step;
+  }
+
+  // All rows of the batch; for a node that has nothing to do with the batch, of its output.
+  std::int64_t whole_rows(const Node& node) const {
+    const bool batched = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                     [&](ValueId id) { return id != kNoValue && graph_.value(id).batched; });
+    if (batched || node.outputs.empty()) return plan_.batch;
+    const Shape& made = graph_.spec(node.outputs[0]).shape;
+    return made.rank() == 0 ? 1 : made[0];
+  }
+
+  Operand partial_of(ValueId id) const {
+    const PlannedValue& planned = plan_.values[static_cast<std::size_t>(id)];
+    Operand partial = absolute(arena_.get() + planned.partial_offset, 0);
+    partial.slice_stride = static_cast<std::ptrdiff_t>(planned.partial_bytes);
+    return partial;
+  }
+
+  void collect_readers() {
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+      if (plan_.nodes[s].node < 0) continue;
+      const Node& node = graph_.nodes()[static_cast<std::size_t>(plan_.nodes[s].node)];
+      for (std::size_t k = 0; k < steps_[s].inputs.size(); ++k) {
+        if (node.inputs[k] == kNoValue) continue;
+        const Place& place = graph_.value(plan_.values[static_cast<std::size_t>(node.inputs[k])].root).place;
+        if (place.store == Store::input) inputs_[place.offset].readers.push_back(&steps_[s].inputs[k]);
+      }
+    }
+  }
+
+  void bind_region(const Region& region) {
+    BoundRegion bound;
+    bound.sliced = region.sliced;
+    bound.segment = region.segment;
+    bound.first = static_cast<std::size_t>(region.first);
+    bound.count = static_cast<std::size_t>(region.count);
+    for (const ValueId id : region.reduce) {
+      const Node& node = graph_.nodes()[static_cast<std::size_t>(graph_.value(id).producer)];
+      const auto k = static_cast<std::size_t>(std::find(node.outputs.begin(), node.outputs.end(), id) -
+                                              node.outputs.begin());
+      if (graph_.spec(id).dtype != Dtype::f32)
+        throw UsageError(node.op->name + ": only f32 can be summed over slices");
+      const PlannedValue& planned = plan_.values[static_cast<std::size_t>(id)];
+      bound.reductions.push_back({reinterpret_cast<float*>(operand(id).offset),
+                                  arena_.get() + planned.partial_offset, planned.partial_bytes,
+                                  graph_.spec(id).shape.elements(), node.accumulate[k] != kNoValue});
+    }
+    for (std::size_t s = 0; s < bound.count; ++s) bound.tasks += steps_[bound.first + s].tasks;
+    for (const Reduction& r : bound.reductions) bound.tasks += chunks(r);
+    regions_.push_back(std::move(bound));
+  }
+
+  static int chunks(const Reduction& r) {
+    return static_cast<int>((r.elements + kReduceChunk - 1) / kReduceChunk);
+  }
+
+  void gather(const Input& input, const Slice& slice, std::byte* to) const {
+    for (std::int64_t i = 0; i < slice.rows; ++i) {
+      std::memcpy(to + i * input.row_bytes, input.base + input.index[slice.first + i] * input.row_bytes,
+                  static_cast<std::size_t>(input.row_bytes));
+    }
+  }
+
+  void run_step(const Step& step, Slice& slice, std::int64_t slice_index, int worker) const {
+    const auto& bases = bases_[static_cast<std::size_t>(worker)];
+    const auto resolve = [&](const Operand& o) -> void* {
+      return reinterpret_cast<void*>(
+          reinterpret_cast<std::ptrdiff_t>(bases[static_cast<std::size_t>(o.base)]) + o.offset +
+          slice.first * o.row_stride + slice_index * o.slice_stride);
+    };
+    if (step.gathers >= 0) {
+      const Input& input = inputs_[static_cast<std::size_t>(step.gathers)];
+      if (input.staged) gather(input, slice, static_cast<std::byte*>(resolve(step.outputs[0])));
+      return;
+    }
+    if (!step.run) return;
+    void* inputs[kMaxOperands];
+    void* outputs[kMaxOperands];
+    for (std::size_t k = 0; k < step.inputs.size(); ++k) inputs[k] = resolve(step.inputs[k]);
+    for (std::size_t k = 0; k < step.outputs.size(); ++k) outputs[k] = resolve(step.outputs[k]);
+    slice.inputs = inputs;
+    slice.outputs = outputs;
+    slice.accumulate = step.accumulate;
+    step.run(slice);
+  }
+
+  void run_slice(const BoundRegion& region, const StepState& state, int index, int worker) const {
+    Slice slice;
+    slice.first = index * plan_.slice_rows;
+    slice.rows = std::min(plan_.slice_rows, plan_.batch - slice.first);
+    slice.scratch = scratch_[static_cast<std::size_t>(worker)];
+    slice.step = &state;
+    for (std::size_t s = 0; s < region.count; ++s) run_step(steps_[region.first + s], slice, index, worker);
+  }
+
+  void run_task(const BoundRegion& region, const StepState& state, int task, int worker) const {
+    for (std::size_t s = 0; s < region.count; ++s) {
+      const Step& step = steps_[region.first + s];
+      if (task < step.tasks) {
+        Slice all;
+        all.rows = step.rows;
+        all.task = task;
+        all.scratch = scratch_[static_cast<std::size_t>(worker)];
+        all.step = &state;
+        run_step(step, all, 0, worker);
+        return;
+      }
+      task -= step.tasks;
+    }
+    for (const Reduction& r : region.reductions) {
+      if (task < chunks(r)) {
+        const std::int64_t begin = task * kReduceChunk;
+        add_partials(r, begin, std::min(begin + kReduceChunk, r.elements), plan_.slices);
+        return;
+      }
+      task -= chunks(r);
+    }
+  }
+
+  Graph graph_;
+  Plan plan_;
+  VariableStore& variables_;
+  ThreadPool& pool_;
+  std::shared_ptr<std::byte> arena_, worker_arena_;
+  std::vector<std::vector<std::byte*>> bases_;  // per worker
+  std::vector<std::byte*> scratch_;             // per worker
+  std::vector<Input> inputs_;
+  std::vector<const void*> outputs_;
+  std::vector<Step> steps_;
+  std::vector<BoundRegion> regions_;
+};
+
+}  // namespace
+
+std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool& pool) {
+  return std::make_unique<Executor>(std::move(planned), variables, pool);
+}
+
+}  // namespace gpunn::cpu

@@ -1,0 +1,39 @@
+#include "src/graph/executable.hpp"
+
+#include "src/cpu/executor.hpp"
+#include "src/graph/memory_plan.hpp"
+#include "src/graph/passes/rewrite.hpp"
+#include "src/graph/schedule.hpp"
+
+namespace gpunn {
+
+void fuse_forward(Graph& graph) {
+  passes::fuse_losses(graph);
+  passes::fuse_epilogues(graph);
+}
+
+Planned plan_graph(Graph graph, const VariableStore& variables, int threads, const CompileOptions& options) {
+  Planned planned;
+  planned.graph = std::move(graph);
+  if (options.fuse) passes::fuse_slopes(planned.graph);
+  passes::Rewriter(planned.graph).finish();
+  Plan& plan = planned.plan;
+  plan.device = options.device;
+  plan.threads = threads;
+  schedule(planned.graph, plan);
+  plan_memory(planned.graph, plan);
+  for (const Store store :
+       {Store::parameters, Store::gradients, Store::state, Store::slot0, Store::slot1, Store::results}) {
+    if (variables.base(store) != nullptr) plan.variable_bytes += variables.bytes(store);
+  }
+  return planned;
+}
+
+std::unique_ptr<Executable> compile(Graph graph, VariableStore& variables, ThreadPool& pool,
+                                    const CompileOptions& options) {
+  if (options.device != "cpu")
+    throw DeviceError("there is no device '" + options.device + "'; this build has: cpu");
+  return cpu::bind(plan_graph(std::move(graph), variables, pool.threads(), options), variables, pool);
+}
+
+}  // namespace gpunn

@@ -1,0 +1,39 @@
+#include "src/graph/passes/rewrite.hpp"
+#include "src/ops/activation.hpp"
+#include "src/ops/conv2d.hpp"
+#include "src/ops/dense.hpp"
+
+namespace gpunn::passes {
+namespace {
+
+template <class ProductAttrs>
+void fuse(Rewriter& rewriter, Node& product, Node& slope) {
+  auto attrs = std::any_cast<ProductAttrs>(product.attrs);
+  if (product.inputs.size() > 2 && product.inputs[2] != kNoValue) return;
+  if (product.accumulate[0] != kNoValue || slope.accumulate[0] != kNoValue) return;
+  attrs.slope = std::any_cast<const ops::ActivationAttrs&>(slope.attrs).kind;
+  if (attrs.slope == ops::Activation::gelu) return;
+  product.attrs = attrs;
+  product.inputs = {product.inputs[0], product.inputs[1], slope.inputs[0]};
+  rewriter.replace(slope.outputs[0], product.outputs[0]);
+}
+
+}  // namespace
+
+void fuse_slopes(Graph& graph) {
+  Rewriter rewriter(graph);
+  for (std::size_t i = 0; i < rewriter.size(); ++i) {
+    Node& slope = rewriter.node(i);
+    if (slope.op->name != "activation_backward") continue;
+    const ValueId dy = slope.inputs[1];
+    if (rewriter.only_reader(dy) != &slope) continue;
+    if (Node* dense = rewriter.producer(dy, "dense_backward_data")) {
+      fuse<ops::DenseBackwardDataAttrs>(rewriter, *dense, slope);
+    } else if (Node* conv = rewriter.producer(dy, "conv2d_backward_data")) {
+      fuse<ops::Conv2dBackwardDataAttrs>(rewriter, *conv, slope);
+    }
+  }
+  rewriter.finish();
+}
+
+}  // namespace gpunn::passes

@@ -1,0 +1,45 @@
+// What passes share: who makes and reads a value, and replacing both.
+#pragma once
+
+#include "gpunn/graph.hpp"
+
+namespace gpunn::passes {
+
+class Rewriter {
+ public:
+  explicit Rewriter(Graph& graph) : graph_(graph) {}
+
+  Graph& graph() { return graph_; }
+  // Nodes are looked at by index: rewriting may move them.
+  Node& node(std::size_t i) { return graph_.nodes()[i]; }
+  std::size_t size() const { return graph_.nodes().size(); }
+
+  // The node that makes `id`, when it is a call of `op`; else null.
+  Node* producer(ValueId id, std::string_view op);
+  // The one node that reads `id`, when it does so once and nobody outside the graph looks at it; else null.
+  Node* only_reader(ValueId id);
+  // Every reader of `from` reads `to` instead, which takes over the place of `from`.
+  void replace(ValueId from, ValueId to);
+  // Makes `node` a call of `op`. Its outputs keep their ids; outputs that it did not have are made.
+  void become(Node& node, std::string_view op, ValueIds inputs, Attrs attrs);
+  // Drops nodes that nobody needs (no reader, no place, no variable changed) and puts the rest in an order in
+  // which every value is made before it is read. Call it last.
+  void finish();
+
+ private:
+  void drop_dead();
+  void sort();
+
+  Graph& graph_;
+};
+
+// Before gradients():
+void fuse_losses(
+    Graph& graph);  // softmax or sigmoid + cross-entropy of its output: one stable op on the logits
+void fuse_epilogues(Graph& graph);  // dense or convolution + bias + activation
+void fuse_pools(Graph& graph);      // convolution + max pool, where there is a kernel for both at once
+// After gradients():
+void fuse_slopes(
+    Graph& graph);  // gradient of a matrix product or convolution + slope of the activation before it
+
+}  // namespace gpunn::passes

@@ -37,7 +37,7 @@ enum class Rows : std::uint8_t {
   each,  // row i of the output depends on row i of the batched inputs, and on inputs that have no batch axis
   sum,   // the output has no batch axis: it is the sum of what each row contributes (gradients of weights,
          // losses)
-  all,   // anything else: needs all rows at once
+  all,   // a row of the output may depend on all rows of the inputs: needs the whole batch at once
 };
 
 using Attrs = std::any;  // each op has its own struct of attributes; see attrs_as()

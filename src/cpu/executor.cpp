@@ -205,13 +205,14 @@ class Executor final : public Executable {
     return step;
   }
 
-  // All rows of the batch; for a node that has nothing to do with the batch, of its output.
+  // All rows of the batch; for a node that has nothing to do with the batch, the first extent of what it walks over.
   std::int64_t whole_rows(const Node& node) const {
     const bool batched = std::any_of(node.inputs.begin(), node.inputs.end(),
                                      [&](ValueId id) { return id != kNoValue && graph_.value(id).batched; });
     if (batched || node.outputs.empty()) return plan_.batch;
-    const Shape& made = graph_.spec(node.outputs[0]).shape;
-    return made.rank() == 0 ? 1 : made[0];
+    const bool sums = node.op->outputs[0] == Rows::sum;
+    const Shape& walked = graph_.spec(sums ? node.inputs[0] : node.outputs[0]).shape;
+    return walked.rank() == 0 ? 1 : walked[0];
   }
 
   Operand partial_of(ValueId id) const {

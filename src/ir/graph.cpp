@@ -56,7 +56,7 @@ ValueIds Graph::emit(const OpDef& op, ValueIds inputs, Attrs attrs) {
   for (std::size_t k = 0; k < outputs.size(); ++k) {
     Value made;
     made.spec = outputs[k];
-    made.batched = any_batched && op.outputs[k] == Rows::each;
+    made.batched = any_batched && op.outputs[k] != Rows::sum;
     made.producer = static_cast<std::int32_t>(nodes_.size());
     made.name = (layer_.empty() ? op.name : layer_ + "/" + op.name) + (k == 0 ? "" : ":" + std::to_string(k));
     node.outputs.push_back(static_cast<ValueId>(values_.size()));

@@ -52,7 +52,7 @@ void Rewriter::become(Node& node, std::string_view op, ValueIds inputs, Attrs at
     }
     Value made;
     made.spec = specs[k];
-    made.batched = batched && node.op->outputs[k] == Rows::each;
+    made.batched = batched && node.op->outputs[k] != Rows::sum;
     made.producer = static_cast<std::int32_t>(&node - graph_.nodes().data());
     made.name = node.layer + "/" + node.op->name + ":" + std::to_string(k);
     node.outputs.push_back(static_cast<ValueId>(graph_.values().size()));

@@ -50,6 +50,7 @@ struct OpCall {
   const Attrs* attributes = nullptr;
   SourceLocation where;      // the user's line that made the node
   unsigned accumulates = 0;  // bit k: output k is added to what its memory holds, instead of overwriting it
+  unsigned batched = 0;      // bit k: the first axis of input k is the batch
 
   template <class T>
   const T& attrs_as() const {

@@ -88,7 +88,10 @@ std::vector<ValueId> Graph::inputs() const {
 
 Graph::CallStorage Graph::call(const Node& node) const {
   CallStorage storage;
-  for (const ValueId id : node.inputs) storage.inputs.push_back(id == kNoValue ? Spec{Shape{0}} : spec(id));
+  for (const ValueId id : node.inputs) {
+    if (id != kNoValue && value(id).batched) storage.call.batched |= 1u << storage.inputs.size();
+    storage.inputs.push_back(id == kNoValue ? Spec{Shape{0}} : spec(id));
+  }
   for (const ValueId id : node.outputs) storage.outputs.push_back(spec(id));
   storage.call.op = node.op->name;
   storage.call.inputs = storage.inputs;

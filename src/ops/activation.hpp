@@ -1,5 +1,5 @@
-// activation:           x [batch, ...] -> y, alike                                       (rows each)
-// activation_backward:  y?, dy, x? -> dx                                                 (rows each, accumulates)
+// activation:           x [batch, ...] -> y, alike  (rows each)
+// activation_backward:  y?, dy, x? -> dx  (rows each, accumulates)
 //
 // Backward is written in terms of the OUTPUT y, so that x need not stay alive; gelu alone needs x, and no y.
 // Attributes of both: ActivationAttrs. softmax is an op of its own.

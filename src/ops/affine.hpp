@@ -1,4 +1,4 @@
-// affine:  x f32 or u8 -> y f32 = x * scale + offset, elementwise (Keras's Rescaling)    (rows each)
+// affine:  x f32 or u8 -> y f32 = x * scale + offset, elementwise (Keras's Rescaling)  (rows each)
 //
 // Its gradient is affine again, with the scale alone; none flows to u8.
 #pragma once

@@ -1,11 +1,11 @@
 // Batch normalization over the last axis; C channels, N elements of each.
 //
-// batch_norm_mean:      x [batch, ..., C] -> mean [C]                                    (rows sum)
-// batch_norm_variance:  x, mean -> variance [C], biased (over N)                         (rows sum)
-// batch_norm:           x, mean, variance, gamma [C]?, beta [C]? -> y                    (rows each)
+// batch_norm_mean:      x [batch, ..., C] -> mean [C]  (rows sum)
+// batch_norm_variance:  x, mean -> variance [C], biased (over N)  (rows sum)
+// batch_norm:           x, mean, variance, gamma [C]?, beta [C]? -> y  (rows each)
 //                       y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
-// batch_norm_backward_sums:  x, dy, mean, variance -> dgamma [C], dbeta [C]              (rows sum)
-// batch_norm_backward:  x, dy, mean, variance, gamma?, dgamma?, dbeta? -> dx             (rows each, accumulates)
+// batch_norm_backward_sums:  x, dy, mean, variance -> dgamma [C], dbeta [C]  (rows sum)
+// batch_norm_backward:  x, dy, mean, variance, gamma?, dgamma?, dbeta? -> dx  (rows each, accumulates)
 //                       with dgamma and dbeta: mean and variance are those of x itself; without: constants
 // batch_norm_update:    moving_mean, moving_variance (both changed in place), mean, variance
 //                       moving = moving * momentum + batch's * (1 - momentum)

@@ -1,9 +1,9 @@
-// binary:      a, b -> y, broadcast by numpy's rules                                     (rows each)
-//              attributes BinaryAttrs
-// reduce_each: x [batch, ...] -> y: sums x over the axes in which the target is 1 or missing, but not over the
-//              batch; attributes ReduceAttrs                                             (rows each, accumulates)
-// reduce_sum:  the same over the batch too: y has no batch axis                          (rows sum, accumulates)
-// binary_backward: dy, a, b -> da before reduction (shape of y); attributes BinaryBackwardAttrs (rows each)
+// binary:      a, b -> y, broadcast by numpy's rules; attributes BinaryAttrs  (rows each)
+// binary_backward:  dy, a, b -> the share of one operand, before reduction  (rows each)
+//              attributes BinaryBackwardAttrs
+// reduce_each: x [batch, ...] -> y: sums x over the axes in which the target is 1 or missing; the batch stays
+//              attributes ReduceAttrs  (rows each, accumulates)
+// reduce_sum:  the same over the batch too: y has no batch axis  (rows sum, accumulates)
 //
 // Of a batched operand the first axis is the batch, and it has the rank of the result. Gradients flow to
 // operands of the result's shape directly, to others through reduce_each (batched) or reduce_sum.

@@ -1,6 +1,6 @@
-// concatenate:           x0, x1, ... -> y, joined along `axis`                           (rows each)
+// concatenate:           x0, x1, ... -> y, joined along `axis`  (rows each)
 //                        attributes ConcatenateAttrs
-// concatenate_backward:  dy -> the part [begin, begin + size) of it along `axis`         (rows each, accumulates)
+// concatenate_backward:  dy -> the part [begin, begin + size) of it along `axis`  (rows each, accumulates)
 //                        attributes ConcatenateBackwardAttrs
 #pragma once
 

@@ -1,9 +1,9 @@
 // conv2d:  x [batch, height, width, in], W [kernel height, kernel width, in / groups, out], bias [out]? -> y
-//          y = activation(x * W + bias); attributes Conv2dAttrs                          (rows each)
-// conv2d_backward_data:     dz, W, y_before? -> dx                                       (rows each, accumulates)
+//          y = activation(x * W + bias); attributes Conv2dAttrs  (rows each)
+// conv2d_backward_data:     dz, W, y_before? -> dx  (rows each, accumulates)
 //          with `y_before` (x itself, the output of an activation) dx is multiplied by that activation's
 //          slope; attributes Conv2dBackwardDataAttrs
-// conv2d_backward_weights:  x, dz -> dW, db [out] or, unless asked for, [0]              (rows sum, accumulates)
+// conv2d_backward_weights:  x, dz -> dW, db [out] or, unless asked for, [0]  (rows sum, accumulates)
 //          attributes Conv2dBackwardWeightsAttrs
 //
 // Images are channels-last, kernels as Keras keeps them. z is what the activation is applied to.

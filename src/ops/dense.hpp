@@ -1,9 +1,10 @@
-// dense:  x [batch, ..., in], W [in, out], bias [out]? -> y [batch, ..., out]            (rows each)
+// dense:  x [batch, ..., in], W [in, out], bias [out]? -> y [batch, ..., out]  (rows each)
 //         y = activation(x W + bias); attributes DenseAttrs
-// dense_backward_data:     dz [batch, ..., out], W, y_before? -> dx [batch, ..., in]     (rows each, accumulates)
+// dense_backward_data:     dz [batch, ..., out], W, y_before? -> dx [batch, ..., in]
+//  (rows each, accumulates)
 //         dx = dz W^T; with `y_before` (x itself, the output of an activation) it is multiplied by that
 //         activation's slope; attributes DenseBackwardDataAttrs
-// dense_backward_weights:  x, dz -> dW [in, out], db [out] or, unless asked for, [0]     (rows sum, accumulates)
+// dense_backward_weights:  x, dz -> dW [in, out], db [out] or, unless asked for, [0]  (rows sum, accumulates)
 //         attributes DenseBackwardWeightsAttrs
 //
 // z is what the activation is applied to. All leading axes of x count as rows.

@@ -1,5 +1,5 @@
-// dropout:  x [batch, ...] -> y: each element is 0 with probability `rate`, else x / (1 - rate)  (rows each,
-//           accumulates)
+// dropout:  x [batch, ...] -> y: each element is 0 with probability `rate`, else x / (1 - rate)
+//  (rows each, accumulates)
 //
 // What is dropped depends on (StepState::seed, stream, StepState::step, index of the element in the whole
 // batch) alone: an element stays when uniform01 >= rate. The gradient is the same op on dy, so no mask is

@@ -1,10 +1,10 @@
 // squared_norms:  gradients f32 [n] -> sums f32 [chunks]: the sum of squares of each update chunk  (rows all)
 //                 attributes SquaredNormsAttrs
-// global_norm:    sums f32 [chunks] -> norm f32 [1] = sqrt(sum) * |StepState::gradient_scale|       (rows all)
+// global_norm:    sums f32 [chunks] -> norm f32 [1] = sqrt(sum) * |StepState::gradient_scale|  (rows all)
 //
 // Two ops, so that the first runs on all threads and the result still does not depend on their number.
-// An optimizer given `norm` multiplies g by clip_norm * min(1 / norm, 1 / clip_norm), which is NaN when the norm
-// is not finite, as Keras's clip_by_global_norm.
+// An optimizer given `norm` multiplies g by clip_norm * min(1 / norm, 1 / clip_norm), which is NaN when the
+// norm is not finite, as Keras's clip_by_global_norm.
 #pragma once
 
 #include "src/ops/segments.hpp"

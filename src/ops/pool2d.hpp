@@ -1,7 +1,7 @@
-// max_pool2d:               x [batch, height, width, channels] -> y, argmax i32 alike    (rows each)
-// max_pool2d_backward:      dy, argmax -> dx                                             (rows each, accumulates)
-// average_pool2d:           x -> y                                                       (rows each)
-// average_pool2d_backward:  dy -> dx                                                     (rows each, accumulates)
+// max_pool2d:               x [batch, height, width, channels] -> y, argmax i32 alike  (rows each)
+// max_pool2d_backward:      dy, argmax -> dx  (rows each, accumulates)
+// average_pool2d:           x -> y  (rows each)
+// average_pool2d_backward:  dy -> dx  (rows each, accumulates)
 //
 // Attributes Pool2dAttrs, backward Pool2dBackwardAttrs. argmax is the position in the image (row * width +
 // column) of the element that won: the first of equal ones; NaN wins over every number. Averages are over the

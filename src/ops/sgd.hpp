@@ -1,7 +1,7 @@
 // sgd:  parameters f32 [n] (changed), gradients f32 [n], velocity f32 [n]? (changed), norm f32 [1]?
 //
-// Flat buffers, described by the segments. g = gradients * StepState::gradient_scale, then clipped by the global
-// norm when `norm` is given; lr = StepState::learning_rate * the segment's factor. As Keras:
+// Flat buffers, described by the segments. g = gradients * StepState::gradient_scale, then clipped by the
+// global norm when `norm` is given; lr = StepState::learning_rate * the segment's factor. As Keras:
 //   weight decay:     w -= w * weight_decay * lr
 //   momentum == 0:    w -= lr * g                       (velocity absent)
 //   else:             velocity = momentum * velocity - lr * g

@@ -1,5 +1,5 @@
-// softmax:           x [..., classes] -> y, over the last axis                           (rows each)
-// softmax_backward:  y, dy -> dx = y * (dy - sum(y * dy))                                (rows each, accumulates)
+// softmax:           x [..., classes] -> y, over the last axis  (rows each)
+// softmax_backward:  y, dy -> dx = y * (dy - sum(y * dy))  (rows each, accumulates)
 //
 // No attributes. The largest x of each vector is subtracted first, so nothing overflows.
 #pragma once

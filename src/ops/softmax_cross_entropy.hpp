@@ -1,7 +1,7 @@
 // softmax_cross_entropy:  logits [batch, ..., classes], labels, weights f32 [batch]?
 //                         -> loss f32 [2] (rows sum), probabilities as logits (rows each)
-// softmax_cross_entropy_backward:  probabilities, labels, weights?, dloss f32 [2]? -> dlogits  (rows each,
-//                         accumulates)
+// softmax_cross_entropy_backward:  probabilities, labels, weights?, dloss f32 [2]? -> dlogits
+//  (rows each, accumulates)
 //
 // labels: i32 class numbers (sparse), or f32 of the shape of the logits (dense). No attributes.
 //
@@ -10,5 +10,5 @@
 //   batch: Keras's sum_over_batch_size. With more axes than [batch, classes], each vector counts as a row.
 // - backward therefore divides by the number of rows of the batch. `dloss` multiplies by its element 0; the
 //   gradient of a loss node called with dy[0] == kNoValue emits backward without it: the loss is the root.
-// - a label out of range makes the loss of its row (and the row's gradient) NaN; nothing is read out of bounds.
+// - a label out of range makes its row's loss and gradient NaN; nothing is read out of bounds.
 #pragma once

@@ -1,0 +1,32 @@
+#include "src/ops/dropout.hpp"
+
+#include "src/ops/common.hpp"
+#include "src/ops/registry.hpp"
+
+namespace gpunn::ops {
+namespace {
+
+Specs infer(const OpCall& call) {
+  expects(call.inputs.size() == 1 && is_f32(call, 0) && call.inputs[0].shape.rank() >= 1, call,
+          "takes one f32 input [batch, ...]");
+  const float rate = call.attrs_as<DropoutAttrs>().rate;
+  expects(rate >= 0 && rate < 1, call, "rate must be at least 0 and below 1, not " + std::to_string(rate));
+  return {call.inputs[0]};
+}
+
+ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
+  return {graph.emit1("dropout", {dy[0]}, node.attrs)};
+}
+
+}  // namespace
+
+void define_dropout(Registry& registry) {
+  registry.add({.name = "dropout",
+                .outputs = {Rows::each},
+                .infer = infer,
+                .gradient = gradient,
+                .cost = per_output_element<20>,  // ten rounds of Philox make four words
+                .accumulates = 1});
+}
+
+}  // namespace gpunn::ops

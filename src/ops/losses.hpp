@@ -1,0 +1,20 @@
+// What the definitions of losses share: one emits "<loss>_backward" with the inputs that it names.
+#pragma once
+
+#include "src/ops/common.hpp"
+
+namespace gpunn::ops {
+
+inline const Spec kPairSpec{Shape{2}};  // (sum, weight)
+
+// Emits `backward` of (what, labels, weights?, dloss?), where `what` is the predictions or the probabilities.
+ValueIds loss_gradient(Graph& graph, const Node& node, std::string_view backward, ValueId what,
+                       ValueId dloss);
+
+// dloss, input 3 of backward ops, is optional and (sum, weight).
+void expect_dloss(const OpCall& call);
+
+// Labels may be i32 class numbers or dense.
+void expect_class_labels(const OpCall& call);
+
+}  // namespace gpunn::ops

@@ -2,6 +2,7 @@
 
 #include "src/cpu/executor.hpp"
 #include "src/graph/memory_plan.hpp"
+#include "src/graph/null_backend.hpp"
 #include "src/graph/passes/rewrite.hpp"
 #include "src/graph/schedule.hpp"
 
@@ -31,8 +32,12 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
 
 std::unique_ptr<Executable> compile(Graph graph, VariableStore& variables, ThreadPool& pool,
                                     const CompileOptions& options) {
-  if (options.device != "cpu")
-    throw DeviceError("there is no device '" + options.device + "'; this build has: cpu");
+  if (options.device == "null") {
+    return std::make_unique<NullExecutable>(plan_graph(std::move(graph), variables, pool.threads(), options));
+  }
+  if (options.device != "cpu") {
+    throw DeviceError("there is no device '" + options.device + "'; this build has: cpu, null");
+  }
   return cpu::bind(plan_graph(std::move(graph), variables, pool.threads(), options), variables, pool);
 }
 

@@ -1,0 +1,25 @@
+#include "src/graph/null_backend.hpp"
+
+namespace gpunn {
+
+void NullExecutable::set_input(int number, const void*, const std::int64_t*) {
+  const std::size_t count = planned_.graph.inputs().size();
+  if (number < 0 || static_cast<std::size_t>(number) >= count) {
+    throw UsageError("there is no input " + std::to_string(number) + ": the graph has " +
+                     std::to_string(count));
+  }
+  given_.resize(count);
+  given_[static_cast<std::size_t>(number)] = true;
+}
+
+void NullExecutable::run(Segment segment, const cpu::StepState&) {
+  given_.resize(planned_.graph.inputs().size());
+  for (std::size_t i = 0; i < given_.size(); ++i) {
+    if (!given_[i]) throw UsageError("input " + std::to_string(i) + " was not given before the run");
+  }
+  for (const PlannedNode& step : planned_.plan.nodes) {
+    if (step.segment == segment) record_.push_back(step.layer.empty() ? step.op : step.layer + "/" + step.op);
+  }
+}
+
+}  // namespace gpunn

@@ -1,0 +1,204 @@
+#include "src/graph/plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace gpunn {
+namespace {
+
+// 1234567 -> "1.2 M" with the unit of the first step above; steps of 1000, or 1024 with "Ki".
+std::string scaled(double x, double step, const std::vector<std::string>& units) {
+  std::size_t unit = 0;
+  while (std::abs(x) >= step && unit + 1 < units.size()) x /= step, ++unit;
+  char text[32];
+  std::snprintf(text, sizeof text, unit == 0 || x >= 100 ? "%.0f %s" : "%.1f %s", x, units[unit].c_str());
+  return text;
+}
+
+std::string as_bytes(double x) {
+  return scaled(x, 1024, {"B", "KiB", "MiB", "GiB", "TiB"});
+}
+std::string as_flops(double x) {
+  return scaled(x, 1000, {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"});
+}
+
+std::string pad(std::string text, std::size_t width) {
+  text.resize(std::max(width, text.size()), ' ');
+  return text;
+}
+
+// Columns as wide as their widest cell.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+  std::string text() const {
+    std::vector<std::size_t> widths(rows_[0].size());
+    for (const auto& row : rows_) {
+      for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+    }
+    std::string text;
+    for (const auto& row : rows_) {
+      std::string line = " ";
+      for (std::size_t c = 0; c < row.size(); ++c) line += " " + pad(row[c], widths[c]) + " ";
+      line.erase(line.find_last_not_of(' ') + 1);
+      text += line + "\n";
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string_view to_string(Segment segment) {
+  switch (segment) {
+    case Segment::gradients:
+      return "gradients";
+    case Segment::reduce:
+      return "reduce";
+    case Segment::update:
+      return "update";
+  }
+  return "";
+}
+
+std::string_view to_string(Residence residence) {
+  switch (residence) {
+    case Residence::external:
+      return "external";
+    case Residence::shared:
+      return "shared";
+    case Residence::local:
+      return "per thread";
+  }
+  return "";
+}
+
+// Values with memory of their own, the largest first.
+std::vector<ValueId> by_size(const Plan& plan) {
+  std::vector<ValueId> ids;
+  for (std::size_t id = 0; id < plan.values.size(); ++id) {
+    const PlannedValue& value = plan.values[id];
+    if (value.root == static_cast<ValueId>(id) && value.residence != Residence::external && value.bytes > 0) {
+      ids.push_back(static_cast<ValueId>(id));
+    }
+  }
+  std::stable_sort(ids.begin(), ids.end(), [&](ValueId a, ValueId b) {
+    return plan.values[static_cast<std::size_t>(a)].bytes > plan.values[static_cast<std::size_t>(b)].bytes;
+  });
+  return ids;
+}
+
+std::string ratio(std::size_t bytes, std::size_t bound) {
+  if (bound == 0) return "nothing to place";
+  char text[48];
+  std::snprintf(text, sizeof text, "%.2fx the lower bound",
+                static_cast<double>(bytes) / static_cast<double>(bound));
+  return text;
+}
+
+}  // namespace
+
+Cost Plan::total_cost() const {
+  Cost total;
+  for (const PlannedNode& node : nodes) total.flops += node.cost.flops, total.bytes += node.cost.bytes;
+  return total;
+}
+
+std::string Plan::to_text() const {
+  const Cost total = total_cost();
+  std::string text = "Plan for " + device + ", batch " + std::to_string(batch) + ": " +
+                     std::to_string(slices) + (slices == 1 ? " slice" : " slices") + " of up to " +
+                     std::to_string(slice_rows) + " rows, " + std::to_string(workers) +
+                     (workers == 1 ? " thread" : " threads") + ", " + as_flops(total.flops) + ", " +
+                     as_bytes(total.bytes) + " read and written per step\n\nSteps\n";
+  Table steps({"#", "region", "layer", "op", "implementation", "why", "arithmetic", "bytes"});
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const PlannedNode& node = nodes[i];
+    const Region& region = regions[static_cast<std::size_t>(node.region)];
+    std::string where =
+        std::to_string(node.region) + (region.sliced ? " sliced" : " x" + std::to_string(node.tasks));
+    steps.row(
+        {std::to_string(i), where, node.layer,
+         node.op + (node.backward && node.op.find("backward") == std::string::npos ? " (backward)" : ""),
+         node.implementation, node.why, node.cost.flops > 0 ? as_flops(node.cost.flops) : "",
+         as_bytes(node.cost.bytes)});
+  }
+  text += steps.text() + "\nTensors\n";
+  Table tensors({"bytes", "memory", "offset", "life", "shape", "name"});
+  for (const ValueId id : by_size(*this)) {
+    const auto i = static_cast<std::size_t>(id);
+    const PlannedValue& value = values[i];
+    const std::string life = (value.residence == Residence::local ? "steps " : "regions ") +
+                             std::to_string(value.first) + "-" + std::to_string(value.last);
+    tensors.row(
+        {as_bytes(static_cast<double>(value.bytes)), std::string(to_string(value.residence)),
+         std::to_string(value.offset), life,
+         gpunn::to_string(value_specs[i].shape) + " " + std::string(gpunn::to_string(value_specs[i].dtype)),
+         value_names[i]});
+  }
+  text += tensors.text() + "\nMemory\n";
+  Table memory({"", "bytes", ""});
+  memory.row(
+      {"shared arena", as_bytes(static_cast<double>(arena_bytes)), ratio(arena_bytes, arena_lower_bound)});
+  memory.row({"arena of each thread", as_bytes(static_cast<double>(local_bytes)),
+              ratio(local_bytes, local_lower_bound)});
+  memory.row({"workspace of each thread", as_bytes(static_cast<double>(scratch_bytes)), ""});
+  memory.row({"variables", as_bytes(static_cast<double>(variable_bytes)),
+              "parameters, gradients, optimizer slots, state"});
+  memory.row({"in all", as_bytes(static_cast<double>(total_bytes())), ""});
+  return text + memory.text();
+}
+
+std::string Plan::to_json() const {
+  using nlohmann::ordered_json;
+  ordered_json json;
+  const Cost total = total_cost();
+  json["device"] = device;
+  json["batch"] = batch;
+  json["slices"] = slices;
+  json["slice_rows"] = slice_rows;
+  json["threads"] = workers;
+  json["flops"] = total.flops;
+  json["bytes"] = total.bytes;
+  json["memory"] = {{"shared_arena", arena_bytes},
+                    {"shared_arena_lower_bound", arena_lower_bound},
+                    {"thread_arena", local_bytes},
+                    {"thread_arena_lower_bound", local_lower_bound},
+                    {"thread_workspace", scratch_bytes},
+                    {"variables", variable_bytes},
+                    {"total", total_bytes()}};
+  for (const PlannedNode& node : nodes) {
+    json["steps"].push_back({{"layer", node.layer},
+                             {"op", node.op},
+                             {"backward", node.backward},
+                             {"segment", to_string(node.segment)},
+                             {"region", node.region},
+                             {"sliced", regions[static_cast<std::size_t>(node.region)].sliced},
+                             {"tasks", node.tasks},
+                             {"implementation", node.implementation},
+                             {"why", node.why},
+                             {"flops", node.cost.flops},
+                             {"bytes", node.cost.bytes},
+                             {"workspace", node.scratch}});
+  }
+  for (const ValueId id : by_size(*this)) {
+    const auto i = static_cast<std::size_t>(id);
+    const PlannedValue& value = values[i];
+    json["tensors"].push_back({{"name", value_names[i]},
+                               {"shape", value_specs[i].shape.extents()},
+                               {"dtype", gpunn::to_string(value_specs[i].dtype)},
+                               {"memory", to_string(value.residence)},
+                               {"bytes", value.bytes},
+                               {"offset", value.offset},
+                               {"first", value.first},
+                               {"last", value.last}});
+  }
+  return json.dump(2);
+}
+
+}  // namespace gpunn

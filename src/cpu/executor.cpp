@@ -26,7 +26,7 @@ struct Step {
   unsigned accumulate = 0;
   int tasks = 0;
   std::int64_t rows = 0;  // what a task sees as Slice::rows
-  int gathers = -1;  // the input whose rows this step gathers
+  int gathers = -1;       // the input whose rows this step gathers
 };
 
 struct Reduction {
@@ -205,7 +205,8 @@ class Executor final : public Executable {
     return step;
   }
 
-  // All rows of the batch; for a node that has nothing to do with the batch, the first extent of what it walks over.
+  // All rows of the batch; for a node that has nothing to do with the batch, the first extent of what it
+  // walks over.
   std::int64_t whole_rows(const Node& node) const {
     const bool batched = std::any_of(node.inputs.begin(), node.inputs.end(),
                                      [&](ValueId id) { return id != kNoValue && graph_.value(id).batched; });
@@ -336,10 +337,25 @@ class Executor final : public Executable {
   std::vector<BoundRegion> regions_;
 };
 
+class CpuBackend final : public Backend {
+ public:
+  bool slices_batch() const override { return true; }
+
+  Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
+    Implementation chosen = find_implementation(call.op)(call, {slice_rows});
+    return {std::move(chosen.name), std::move(chosen.why), chosen.scratch, chosen.tasks};
+  }
+
+  std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,
+                                   ThreadPool& pool) const override {
+    return std::make_unique<Executor>(std::move(planned), variables, pool);
+  }
+};
+
 }  // namespace
 
-std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool& pool) {
-  return std::make_unique<Executor>(std::move(planned), variables, pool);
+std::unique_ptr<Backend> make_backend() {
+  return std::make_unique<CpuBackend>();
 }
 
 }  // namespace gpunn::cpu

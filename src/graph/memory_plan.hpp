@@ -1,7 +1,7 @@
 // Where every value of a step lives: lifetimes to offsets.
 #pragma once
 
-#include "src/graph/plan.hpp"
+#include "src/ir/plan.hpp"
 
 namespace gpunn {
 

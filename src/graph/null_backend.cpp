@@ -1,5 +1,7 @@
 #include "src/graph/null_backend.hpp"
 
+#include "src/cpu/executor.hpp"
+
 namespace gpunn {
 
 void NullExecutable::set_input(int number, const void*, const std::int64_t*) {
@@ -20,6 +22,28 @@ void NullExecutable::run(Segment segment, const cpu::StepState&) {
   for (const PlannedNode& step : planned_.plan.nodes) {
     if (step.segment == segment) record_.push_back(step.layer.empty() ? step.op : step.layer + "/" + step.op);
   }
+}
+
+namespace {
+
+class NullBackend final : public Backend {
+ public:
+  bool slices_batch() const override { return cpu_->slices_batch(); }
+  Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
+    return cpu_->choose(call, slice_rows);
+  }
+  std::unique_ptr<Executable> bind(Planned planned, VariableStore&, ThreadPool&) const override {
+    return std::make_unique<NullExecutable>(std::move(planned));
+  }
+
+ private:
+  std::unique_ptr<Backend> cpu_ = cpu::make_backend();
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_null_backend() {
+  return std::make_unique<NullBackend>();
 }
 
 }  // namespace gpunn

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/graph/executable.hpp"
+#include "src/ir/backend.hpp"
 
 namespace gpunn {
 
@@ -28,5 +28,8 @@ class NullExecutable final : public Executable {
   std::vector<bool> given_;
   std::vector<std::string> record_;
 };
+
+// Plans as the cpu does.
+std::unique_ptr<Backend> make_null_backend();
 
 }  // namespace gpunn

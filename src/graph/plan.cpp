@@ -1,4 +1,4 @@
-#include "src/graph/plan.hpp"
+#include "src/ir/plan.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -16,8 +16,10 @@ constexpr double kRowBytesPerPartialByte = 1.0;
 // out.
 constexpr double kTileRows = 8, kSmallBatchSlices = 4;
 
+constexpr int kWhole = -1;  // for Scheduler::tasks_: the backend does not slice
+
 bool runs_per_slice(const Graph& graph, const Node& node, int tasks) {
-  if (tasks > 0 || node.op->outputs.empty()) return false;
+  if (tasks != 0 || node.op->outputs.empty()) return false;
   for (const Rows rows : node.op->outputs) {
     if (rows == Rows::all) return false;
   }
@@ -189,9 +191,10 @@ class Scheduler {
       gather_inputs(node, inputs);
       chosen.push_back(i);
       made.insert(made.end(), node.outputs.begin(), node.outputs.end());
-      // Nodes of the update change variables in place: one after another, in the order they were emitted.
-      if (!node.op->outputs.empty() && node.op->mutates == 0) continue;
-      break;
+      // Nodes of the update change variables in place: one after another, in the order they were emitted. A
+      // device that does not slice takes one node at a time anyhow, so that its lifetimes are counted in
+      // nodes.
+      if (tasks_[i] == kWhole || node.op->outputs.empty() || node.op->mutates != 0) break;
     }
     if (inputs.count > 0) {
       plan_.regions.push_back(inputs);
@@ -217,14 +220,15 @@ class Scheduler {
 
 }  // namespace
 
-void schedule(const Graph& graph, Plan& plan) {
+void schedule(const Graph& graph, const Backend& backend, Plan& plan) {
   std::vector<int> tasks;
   for (const Node& node : graph.nodes()) {
     const auto call = graph.call(node);
-    tasks.push_back(node.op->view ? 0 : cpu::find_implementation(node.op->name)(call.call, {}).tasks);
+    const int wanted = node.op->view ? 0 : backend.choose(call.call, 0).tasks;
+    tasks.push_back(backend.slices_batch() ? wanted : kWhole);
   }
   plan.batch = std::max<std::int64_t>(graph.batch(), 0);
-  plan.slice_rows = choose_slice_rows(plan.batch, weigh(graph, tasks));
+  plan.slice_rows = backend.slices_batch() ? choose_slice_rows(plan.batch, weigh(graph, tasks)) : plan.batch;
   plan.slices = plan.batch == 0 ? 1 : (plan.batch + plan.slice_rows - 1) / plan.slice_rows;
   Scheduler(graph, plan, std::move(tasks)).run();
 
@@ -236,7 +240,7 @@ void schedule(const Graph& graph, Plan& plan) {
       continue;
     }
     const auto call = graph.call(node);
-    const cpu::Implementation chosen = cpu::find_implementation(node.op->name)(call.call, {plan.slice_rows});
+    const Choice chosen = backend.choose(call.call, plan.slice_rows);
     step.implementation = chosen.name;
     step.why = chosen.why;
     step.scratch = chosen.scratch;

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "src/core/host_memory.hpp"
-#include "src/graph/executable.hpp"
+#include "src/graph/compile.hpp"
 #include "toy_ops.hpp"
 
 namespace gpunn {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "src/graph/executable.hpp"
+#include "src/graph/compile.hpp"
 #include "src/graph/null_backend.hpp"
 #include "toy_ops.hpp"
 

@@ -1,4 +1,4 @@
-#include "src/graph/variables.hpp"
+#include "src/ir/variables.hpp"
 
 namespace gpunn {
 namespace {

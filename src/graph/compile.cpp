@@ -1,10 +1,9 @@
-#include "src/graph/executable.hpp"
+#include "src/graph/compile.hpp"
 
-#include "src/cpu/executor.hpp"
 #include "src/graph/memory_plan.hpp"
-#include "src/graph/null_backend.hpp"
 #include "src/graph/passes/rewrite.hpp"
 #include "src/graph/schedule.hpp"
+#include "src/ir/backend.hpp"
 
 namespace gpunn {
 
@@ -21,7 +20,7 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
   Plan& plan = planned.plan;
   plan.device = options.device;
   plan.threads = threads;
-  schedule(planned.graph, plan);
+  schedule(planned.graph, find_backend(options.device), plan);
   plan_memory(planned.graph, plan);
   for (const Store store :
        {Store::parameters, Store::gradients, Store::state, Store::slot0, Store::slot1, Store::results}) {
@@ -32,13 +31,8 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
 
 std::unique_ptr<Executable> compile(Graph graph, VariableStore& variables, ThreadPool& pool,
                                     const CompileOptions& options) {
-  if (options.device == "null") {
-    return std::make_unique<NullExecutable>(plan_graph(std::move(graph), variables, pool.threads(), options));
-  }
-  if (options.device != "cpu") {
-    throw DeviceError("there is no device '" + options.device + "'; this build has: cpu, null");
-  }
-  return cpu::bind(plan_graph(std::move(graph), variables, pool.threads(), options), variables, pool);
+  return find_backend(options.device)
+      .bind(plan_graph(std::move(graph), variables, pool.threads(), options), variables, pool);
 }
 
 }  // namespace gpunn

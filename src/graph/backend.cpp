@@ -1,0 +1,55 @@
+#include "src/ir/backend.hpp"
+
+#include <map>
+#include <mutex>
+
+#include "src/cpu/executor.hpp"
+#include "src/graph/null_backend.hpp"
+
+namespace gpunn {
+namespace {
+
+struct Backends {
+  std::mutex guard;
+  std::map<std::string, std::unique_ptr<Backend>, std::less<>> by_device;
+};
+
+Backends& backends() {
+  static Backends& all = *[] {
+    auto* made = new Backends;  // never destroyed: executables may outlive static objects
+    made->by_device.emplace("cpu", cpu::make_backend());
+    made->by_device.emplace("null", make_null_backend());
+    return made;
+  }();
+  return all;
+}
+
+}  // namespace
+
+const Backend& find_backend(std::string_view device) {
+  Backends& all = backends();
+  const std::scoped_lock lock(all.guard);
+  const auto found = all.by_device.find(device);
+  if (found != all.by_device.end()) return *found->second;
+  std::string message = "there is no device '" + std::string(device) + "'; there are:";
+  for (const auto& [name, backend] : all.by_device) message += " " + name;
+  throw DeviceError(message);
+}
+
+std::vector<std::string> backend_names() {
+  Backends& all = backends();
+  const std::scoped_lock lock(all.guard);
+  std::vector<std::string> names;
+  for (const auto& [name, backend] : all.by_device) names.push_back(name);
+  return names;
+}
+
+void register_backend(std::string device, std::unique_ptr<Backend> backend) {
+  Backends& all = backends();
+  const std::scoped_lock lock(all.guard);
+  if (!all.by_device.emplace(device, std::move(backend)).second) {
+    throw UsageError("device '" + device + "' is registered already");
+  }
+}
+
+}  // namespace gpunn

@@ -1,0 +1,65 @@
+// What the planner needs of a device, and how a plan is bound to it. One per kind of device, found by name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gpunn/cpu.hpp"
+#include "src/core/thread_pool.hpp"
+#include "src/ir/plan.hpp"
+#include "src/ir/variables.hpp"
+
+namespace gpunn {
+
+// A planned graph bound to a device: what a training loop runs, many times.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+
+  // The rows of input `number` for the next run: row i is row (row_index ? row_index[i] : i) of `base`,
+  // packed. Both must stay valid until the run has ended.
+  virtual void set_input(int number, const void* base, const std::int64_t* row_index) = 0;
+
+  // Runs one segment, or all of them. Allocates nothing. Throws Error when an implementation does; the
+  // variables are changed only by Segment::update.
+  virtual void run(Segment segment, const cpu::StepState& step) = 0;
+  void run(const cpu::StepState& step) {
+    for (const Segment segment : {Segment::gradients, Segment::reduce, Segment::update}) run(segment, step);
+  }
+
+  virtual const void* output(int number) const = 0;  // host memory, valid until the next run
+  virtual const Plan& plan() const = 0;
+};
+
+// A graph after the passes, and its plan. Nothing is allocated for it yet.
+struct Planned {
+  Graph graph;
+  Plan plan;
+};
+
+// How one call will be computed.
+struct Choice {
+  std::string name, why;    // as in cpu::Implementation
+  std::size_t scratch = 0;  // bytes: of each thread on the cpu, of the node on a gpu
+  int tasks = 0;            // 0: may run slice by slice
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Whether the batch is cut into slices; else every node sees all rows, one node at a time.
+  virtual bool slices_batch() const = 0;
+  virtual Choice choose(const OpCall& call, std::int64_t slice_rows) const = 0;
+  virtual std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,
+                                           ThreadPool& pool) const = 0;
+};
+
+// Throws DeviceError naming the devices that there are.
+const Backend& find_backend(std::string_view device);
+std::vector<std::string> backend_names();
+// A backend that was loaded later takes part from then on. Throws UsageError when the name is taken.
+void register_backend(std::string device, std::unique_ptr<Backend> backend);
+
+}  // namespace gpunn

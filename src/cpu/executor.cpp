@@ -102,6 +102,13 @@ class Executor final : public Executable {
         pool_.run(region.tasks, [&](int task, int worker) { run_task(region, state, task, worker); });
       }
     }
+    if (segment == Segment::gradients) collect_results();
+  }
+
+  void add_results(std::span<double> totals) override {
+    for (std::size_t i = 0; i < std::min(totals.size(), result_totals_.size()); ++i)
+      totals[i] += result_totals_[i];
+    std::fill(result_totals_.begin(), result_totals_.end(), 0.0);
   }
 
   const void* output(int number) const override { return outputs_.at(static_cast<std::size_t>(number)); }
@@ -121,6 +128,11 @@ class Executor final : public Executable {
     }
     for (std::size_t id = 0; id < graph_.values().size(); ++id) {
       const Place& place = graph_.values()[id].place;
+      if (place.store == Store::results) {
+        const std::size_t end = place.offset / sizeof(float) +
+                                static_cast<std::size_t>(graph_.values()[id].spec.shape.elements());
+        result_totals_.resize(std::max(result_totals_.size(), end));
+      }
       if (place.store != Store::output) continue;
       if (outputs_.size() <= place.offset) outputs_.resize(place.offset + 1, nullptr);
       outputs_[place.offset] = arena_.get() + plan_.values[id].offset;
@@ -324,8 +336,16 @@ class Executor final : public Executable {
     }
   }
 
+  // The step's sums are floats; over many steps they are added in double.
+  void collect_results() {
+    const auto* results = reinterpret_cast<const float*>(variables_.base(Store::results));
+    for (std::size_t i = 0; i < result_totals_.size(); ++i)
+      result_totals_[i] += static_cast<double>(results[i]);
+  }
+
   Graph graph_;
   Plan plan_;
+  std::vector<double> result_totals_;  // as many as the graph places
   VariableStore& variables_;
   ThreadPool& pool_;
   std::shared_ptr<std::byte> arena_, worker_arena_;
@@ -343,7 +363,7 @@ class CpuBackend final : public Backend {
 
   Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
     Implementation chosen = find_implementation(call.op)(call, {slice_rows});
-    return {std::move(chosen.name), std::move(chosen.why), chosen.scratch, chosen.tasks};
+    return {std::move(chosen.name), std::move(chosen.why), chosen.scratch, chosen.tasks, 0};
   }
 
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,

@@ -18,6 +18,7 @@ class NullExecutable final : public Executable {
   void set_input(int number, const void* base, const std::int64_t* row_index) override;
   void run(Segment segment, const cpu::StepState& step) override;
   const void* output(int) const override { return nullptr; }  // there is none
+  void add_results(std::span<double>) override {}             // nor any of these
   const Plan& plan() const override { return planned_.plan; }
 
   // "layer/op" of every step of every run so far.

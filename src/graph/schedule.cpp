@@ -244,6 +244,7 @@ void schedule(const Graph& graph, const Backend& backend, Plan& plan) {
     step.implementation = chosen.name;
     step.why = chosen.why;
     step.scratch = chosen.scratch;
+    step.launches = chosen.launches;
   }
 }
 

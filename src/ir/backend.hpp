@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ class Executable {
   }
 
   virtual const void* output(int number) const = 0;  // host memory, valid until the next run
+  // Adds to totals[i] what the runs since the last call left in element i of Store::results: (sum, weight)
+  // pairs. Waits for them.
+  virtual void add_results(std::span<double> totals) = 0;
   virtual const Plan& plan() const = 0;
 };
 

@@ -1,0 +1,68 @@
+// How an op is computed on an NVIDIA GPU, for ops defined inside and outside the library. No CUDA header
+// here: a stream travels as an opaque pointer.
+//
+// A node sees the whole batch and queues its work on one stream; the calls of a step are captured as a CUDA
+// graph and replayed, so an implementation must not allocate, wait, or bake in anything that changes from
+// step to step: the seed, the step count and the learning rate lie in device memory (`step`).
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "gpunn/export.hpp"
+#include "gpunn/graph.hpp"
+
+namespace gpunn::cuda {
+
+// The device an op is planned for: a real one, or the description of one that is not there.
+struct Target {
+  std::string name;      // "NVIDIA H100"
+  int architecture = 0;  // 90 for compute capability 9.0
+  int multiprocessors = 1;
+  std::size_t shared_per_block = 49'152;  // the opt-in limit, bytes
+  bool tf32 = false;                      // asked for by the user; fp32 is strict otherwise
+};
+
+// One call of a bound node.
+struct Launch {
+  void* stream = nullptr;  // a cudaStream_t
+  const Target* target = nullptr;
+  void* const* inputs = nullptr;  // device memory; null: absent
+  void* const* outputs = nullptr;
+  void* scratch = nullptr;  // Implementation::scratch bytes, 256-byte aligned
+  void* step = nullptr;     // kernels::StepState in device memory
+  unsigned accumulate = 0;  // bit k: add to output k instead of overwriting it
+
+  template <class T = float>
+  const T* in(int k) const {
+    return static_cast<const T*>(inputs[k]);
+  }
+  template <class T = float>
+  T* out(int k) const {
+    return static_cast<T*>(outputs[k]);
+  }
+  template <class T = float>
+  T* mutated(int k) const {
+    return static_cast<T*>(inputs[k]);
+  }
+  bool add(int k) const { return accumulate >> k & 1u; }
+};
+
+struct Implementation {
+  std::string name;  // "own kernel", "cublaslt", "cudnn engine 34": shown in the plan and asserted by tests
+  std::string why;   // in a few words: why this one
+  std::size_t scratch = 0;  // bytes of device memory while the node runs
+  int launches = 1;         // kernels that one call starts
+  std::function<void(const Launch&)> run;
+};
+
+using Implement = Implementation (*)(const OpCall& call, const Target& target);
+
+// Adds the CUDA implementation of an op; throws UsageError when it has one. Legal in a build without CUDA.
+GPUNN_API void register_op(std::string_view op, Implement implement);
+// Null when the op has none.
+GPUNN_API Implement find_implementation(std::string_view op);
+
+}  // namespace gpunn::cuda

@@ -48,6 +48,7 @@ struct Choice {
   std::string name, why;    // as in cpu::Implementation
   std::size_t scratch = 0;  // bytes: of each thread on the cpu, of the node on a gpu
   int tasks = 0;            // 0: may run slice by slice
+  int launches = 0;         // kernels started, on a gpu
 };
 
 class Backend {

@@ -11,8 +11,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(GPUNN_SIMD_FLAGS_avx2 -DGPUNN_LANES=8 -mavx2 -mfma)
   set(GPUNN_SIMD_FLAGS_avx512 -DGPUNN_LANES=16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512)
 endif()
-# g++ 12 takes the deliberately undefined operands inside its own AVX-512 intrinsics for ours (GCC bug 105593).
-list(APPEND GPUNN_SIMD_FLAGS_avx512 $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 
 function(gpunn_simd_sources target)
   foreach(file IN LISTS ARGN)

@@ -12,7 +12,7 @@ namespace {
 #define GPUNN_SIMD_SET(level)                                                    \
   Kernels {                                                                      \
     .isa = Isa::level, .name = #level, .elementwise = elementwise_table_##level, \
-    .activation = activation_table_##level,                                      \
+    .activation = activation_table_##level, .dense = dense_table_##level,        \
   }
 
 const Kernels kBase = GPUNN_SIMD_SET(base);

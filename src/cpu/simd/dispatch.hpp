@@ -8,6 +8,7 @@
 #pragma once
 
 #include "src/cpu/simd/activation.hpp"
+#include "src/cpu/simd/dense.hpp"
 #include "src/cpu/simd/elementwise.hpp"
 
 namespace gpunn::cpu::simd {
@@ -19,6 +20,7 @@ struct Kernels {
   const char* name;  // "base", "avx2", "avx512"
   const ElementwiseKernels& elementwise;
   const ActivationKernels& activation;
+  const DenseKernels& dense;
 };
 
 // The set this process uses: the widest that the processor has, or the one named by the environment variable

@@ -52,7 +52,7 @@ GPUNN_INLINE Vec exp(Vec x) {
   const Reduced a = reduce_to_ln2(clamp(x, -104.0f, 89.0f));  // beyond: 0 and infinity
   const Vec y = expm1_reduced(a.r) + 1.0f;
 #if GPUNN_LANES == 16
-  return (Vec)_mm512_scalef_ps((__m512)y, (__m512)a.n);
+  return (Vec)_mm512_maskz_scalef_ps(kAllLanes, (__m512)y, (__m512)a.n);
 #else
   const VecI half = a.n_int >> 1;  // in two steps, because 2^n alone may be no float
   return y * power_of_two(half) * power_of_two(a.n_int - half);

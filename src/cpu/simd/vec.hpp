@@ -66,6 +66,8 @@ GPUNN_INLINE VecI iota() {
 }
 
 #if GPUNN_LANES == 16
+// The forms without a mask make g++ 12 warn of the undefined operand inside its own header (GCC bug 105593).
+constexpr __mmask16 kAllLanes = 0xffff;
 GPUNN_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
@@ -73,13 +75,13 @@ GPUNN_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return (Vec)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
 GPUNN_INLINE Vec max(Vec a, Vec b) {
-  return (Vec)_mm512_max_ps((__m512)a, (__m512)b);
+  return (Vec)_mm512_maskz_max_ps(kAllLanes, (__m512)a, (__m512)b);
 }
 GPUNN_INLINE Vec min(Vec a, Vec b) {
-  return (Vec)_mm512_min_ps((__m512)a, (__m512)b);
+  return (Vec)_mm512_maskz_min_ps(kAllLanes, (__m512)a, (__m512)b);
 }
 GPUNN_INLINE Vec sqrt(Vec a) {
-  return (Vec)_mm512_sqrt_ps((__m512)a);
+  return (Vec)_mm512_maskz_sqrt_ps(kAllLanes, (__m512)a);
 }
 // One bit per lane, lane 0 lowest.
 GPUNN_INLINE uint32_t mask_bits(VecI m) {

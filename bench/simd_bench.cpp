@@ -1,0 +1,169 @@
+// The CPU backend's kernels on one core: microseconds, GFLOP/s and the share of this core's measured
+// multiply-add peak, beside oneDNN on one thread in the same run.
+//
+//   simd_bench [base|avx2|avx512] [dense|conv|other]     (default: the instruction set the library would
+//   choose, everything)
+//
+// Times are the best quarter of many short runs: the machine's other tenants only ever add.
+#include <dnnl.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/fma_peak.hpp"
+#include "src/cpu/simd/dispatch.hpp"
+
+namespace {
+
+using namespace gpunn::cpu::simd;
+using Work = std::function<void()>;
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Microseconds of one call: lower quartile over runs long enough for the clock.
+double microseconds(const Work& work) {
+  work();
+  double once = seconds();
+  work();
+  once = seconds() - once;
+  const int inner = std::max(1, static_cast<int>(2e-5 / std::max(once, 1e-8)));
+  const int runs = std::clamp(static_cast<int>(0.05 / (inner * std::max(once, 1e-8))), 7, 400);
+  std::vector<double> times(static_cast<std::size_t>(runs));
+  for (double& t : times) {
+    const double start = seconds();
+    for (int i = 0; i < inner; ++i) work();
+    t = (seconds() - start) / inner;
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 4] * 1e6;
+}
+
+// 64-byte aligned, as the library's arena is.
+template <class T>
+struct Aligned {
+  using value_type = T;
+  T* allocate(std::size_t n) {
+    return static_cast<T*>(std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64));
+  }
+  void deallocate(T* p, std::size_t) { std::free(p); }
+  bool operator==(const Aligned&) const { return true; }
+};
+using Floats = std::vector<float, Aligned<float>>;
+
+Floats random_values(std::int64_t n, float scale = 1) {
+  static std::mt19937 bits(7);
+  std::uniform_real_distribution<float> value(-scale, scale);
+  Floats v(static_cast<std::size_t>(n));
+  for (float& x : v) x = value(bits);
+  return v;
+}
+
+double peak_gflops = 0;
+
+void measure_peak(Isa isa) {
+#if defined(__x86_64__)
+  const FmaPeak& peak = isa == Isa::base ? fma_peak_base : isa == Isa::avx2 ? fma_peak_avx2 : fma_peak_avx512;
+#else
+  const FmaPeak& peak = fma_peak_base;
+  static_cast<void>(isa);
+#endif
+  float sink[4] = {1, 0.5f, 0.5f, 0};
+  constexpr std::int64_t kRounds = 20000;
+  for (int i = 0; i < 5; ++i) {
+    std::int64_t per_round = 0;
+    const double us = microseconds([&] { per_round = peak.run(kRounds, sink); });
+    peak_gflops = std::max(peak_gflops, static_cast<double>(per_round * kRounds) / us * 1e-3);
+  }
+  std::printf("multiply-add peak of this core: %.0f GFLOP/s\n", peak_gflops);
+}
+
+void row(const std::string& name, double flops, const Work& ours, const Work& theirs = {}) {
+  double us = microseconds(ours), other = theirs ? microseconds(theirs) : 0;
+  for (int again = 0; again < 2; ++again) {  // in turn: a slow phase of the machine hits both
+    us = std::min(us, microseconds(ours));
+    if (theirs) other = std::min(other, microseconds(theirs));
+  }
+  std::printf("%-44s %9.2f us %7.1f GFLOP/s %4.0f %%", name.c_str(), us, flops / us * 1e-3,
+              100 * flops / us * 1e-3 / peak_gflops);
+  if (theirs) std::printf("   oneDNN %9.2f us  x%.2f", other, other / us);
+  std::printf("\n");
+}
+
+void dense_row(const Kernels& k, const char* form, std::int64_t m, std::int64_t n, std::int64_t depth) {
+  const bool nt = !std::strcmp(form, "nt"), tn = !std::strcmp(form, "tn"),
+             packed = !std::strcmp(form, "packed");
+  const auto a = random_values(m * depth), b = random_values(depth * n);
+  auto c = random_values(m * n), d = c;
+  Floats panels(static_cast<std::size_t>(k.dense.packed_floats(depth, n)));
+  k.dense.pack(depth, n, b.data(), n, panels.data());
+  const Gemm g{.m = m,
+               .n = n,
+               .k = depth,
+               .a = a.data(),
+               .lda = tn ? m : depth,
+               .b = packed ? panels.data() : b.data(),
+               .ldb = nt ? depth : n,
+               .c = c.data(),
+               .ldc = n};
+  const auto f = nt ? k.dense.nt : tn ? k.dense.tn : packed ? k.dense.nn_packed : k.dense.nn;
+  row(
+      "gemm " + std::string(form) + " " + std::to_string(m) + "x" + std::to_string(n) + "x" +
+          std::to_string(depth),
+      2.0 * static_cast<double>(m * n * depth), [&] { f(g); },
+      [&] {
+        dnnl_sgemm(tn ? 'T' : 'N', nt ? 'T' : 'N', m, n, depth, 1, a.data(), g.lda, b.data(), g.ldb, 0,
+                   d.data(), n);
+      });
+}
+
+void dense_rows(const Kernels& k) {
+  std::printf("\ndense: m x n x k\n");
+  for (const char* form : {"nn", "packed", "nt", "tn"}) dense_row(k, form, 32, 64, 64);
+  dense_row(k, "nn", 32, 64, 10);
+  dense_row(k, "tn", 10, 64, 32);
+  dense_row(k, "nn", 32, 1, 64);
+  dense_row(k, "nt", 32, 64, 1);
+  dense_row(k, "tn", 64, 1, 32);
+  dense_row(k, "nn", 32, 10, 64);
+  dense_row(k, "nt", 32, 64, 10);
+  dense_row(k, "tn", 64, 10, 32);
+  for (const std::int64_t rows : {8, 16, 32}) {
+    dense_row(k, "nn", rows, 64, 1600);
+    dense_row(k, "nt", rows, 1600, 64);
+    dense_row(k, "packed", rows, 1600, 64);
+    dense_row(k, "tn", 1600, 64, rows);
+  }
+  for (const char* form : {"nn", "packed", "nt", "tn"}) dense_row(k, form, 512, 512, 512);
+  for (const std::int64_t width : {48, 80}) {
+    for (const char* form : {"nn", "nt", "tn"}) dense_row(k, form, 32, width, width);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  omp_set_num_threads(1);
+  std::string group;
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    if (arg == "base" || arg == "avx2" || arg == "avx512") {
+      setenv("GPUNN_CPU_ISA", arg.c_str(), 1);
+    } else {
+      group = arg;
+    }
+  }
+  const Kernels& k = kernels();
+  std::printf("instruction set %s\n", k.name);
+  measure_peak(k.isa);
+  if (group.empty() || group == "dense") dense_rows(k);
+}

@@ -1,0 +1,124 @@
+// Register tiles: the inner loop of every matrix product here, in dense layers and in convolutions.
+//
+// A tile is up to kTileRows rows by kTileVecs vectors of C, held in registers while k runs. Each element of C
+// is one chain of multiply-adds in the order of k, whatever the tile: so results do not depend on how rows
+// are cut into tiles or slices, and a sum continued from C (`start`) is the same sum.
+#pragma once
+
+#include "src/cpu/simd/vec.hpp"
+
+namespace gpunn::cpu::simd {
+namespace {
+
+// Accumulators + vectors of B + one broadcast fill the registers; more than 8 chains hide the latency of two
+// multiply-adds per cycle.
+constexpr int kTileVecs = 2;
+constexpr int kTileRows = kRegisters == 32 ? 12 : GPUNN_LANES == 8 ? 6 : 5;
+constexpr int kPanel = kTileVecs * kLanes;  // columns of a tile
+
+// C[rows, columns] = start + A B, then max(floor, .): a floor of 0 is relu, of -infinity nothing.
+struct Tile {
+  int64_t k;
+  const float* a;  // element (row, k) at a[row * a_row + k * a_k]
+  ptrdiff_t a_row, a_k;
+  const float* b;  // row k at b + k * b_k
+  ptrdiff_t b_k;
+  const float* start;  // null: zeros. Row i at start + i * start_row: C itself, or a bias with start_row = 0
+  ptrdiff_t start_row;
+  float* c;
+  ptrdiff_t c_row;
+  float floor;
+};
+
+// `last` says how much of the last vector counts: All or a Tail.
+template <int Rows, int Vecs, class Last>
+GPUNN_INLINE void multiply_tile(const Tile& t, Last last) {
+  const auto get = [last](const float* p, int j) {
+    return j == Vecs - 1 ? load(p + j * kLanes, last) : load(p + j * kLanes);
+  };
+  Vec sum[Rows][Vecs];
+  GPUNN_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    GPUNN_UNROLL
+    for (int j = 0; j < Vecs; ++j) sum[i][j] = t.start ? get(t.start + i * t.start_row, j) : Vec{};
+  }
+  const float* a = t.a;
+  const float* b = t.b;
+  for (int64_t k = t.k; k > 0; --k, a += t.a_k, b += t.b_k) {
+    Vec bk[Vecs];
+    GPUNN_UNROLL
+    for (int j = 0; j < Vecs; ++j) bk[j] = get(b, j);
+    GPUNN_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      const Vec aik = splat(a[i * t.a_row]);
+      GPUNN_UNROLL
+      for (int j = 0; j < Vecs; ++j) sum[i][j] = fma(aik, bk[j], sum[i][j]);
+    }
+  }
+  const Vec floor = splat(t.floor);
+  GPUNN_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    GPUNN_UNROLL
+    for (int j = 0; j < Vecs; ++j) {
+      float* c = t.c + i * t.c_row + j * kLanes;
+      if (j == Vecs - 1) {
+        store(c, max(floor, sum[i][j]), last);
+      } else {
+        store(c, max(floor, sum[i][j]));
+      }
+    }
+  }
+}
+
+using TileFunction = void (*)(const Tile&, int last);
+
+template <int Rows, int Vecs, bool Partial>
+__attribute__((noinline)) void tile_function(const Tile& t, int last) {
+  if constexpr (Partial) {
+    multiply_tile<Rows, Vecs>(t, Tail(last));
+  } else {
+    multiply_tile<Rows, Vecs>(t, All{});
+  }
+}
+
+template <int Rows>
+constexpr TileFunction pick_tile(int rows, int vecs, bool partial) {
+  if constexpr (Rows > 0) {
+    if (rows < Rows) return pick_tile<Rows - 1>(rows, vecs, partial);
+    if (vecs == 1) return partial ? tile_function<Rows, 1, true> : tile_function<Rows, 1, false>;
+    return partial ? tile_function<Rows, 2, true> : tile_function<Rows, 2, false>;
+  }
+  return nullptr;
+}
+
+struct TileFunctions {
+  TileFunction f[kTileRows + 1][kTileVecs + 1][2] = {};
+  constexpr TileFunctions() {
+    for (int rows = 1; rows <= kTileRows; ++rows) {
+      for (int vecs = 1; vecs <= kTileVecs; ++vecs) {
+        for (int partial = 0; partial < 2; ++partial)
+          f[rows][vecs][partial] = pick_tile<kTileRows>(rows, vecs, partial);
+      }
+    }
+  }
+};
+constexpr TileFunctions kTiles;
+
+// `rows` rows by `columns` <= kPanel columns: tiles of nearly equal height, because a short last one would
+// run at latency.
+GPUNN_INLINE void multiply_panel(Tile t, int64_t rows, int columns) {
+  const int vecs = (columns + kLanes - 1) / kLanes;
+  const int last = columns - (vecs - 1) * kLanes;
+  const auto& functions = kTiles.f;
+  for (int64_t tiles = (rows + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
+    const int64_t height = (rows + tiles - 1) / tiles;
+    functions[height][vecs][last != kLanes](t, last);
+    t.a += height * t.a_row;
+    t.c += height * t.c_row;
+    if (t.start) t.start += height * t.start_row;
+    rows -= height;
+  }
+}
+
+}  // namespace
+}  // namespace gpunn::cpu::simd

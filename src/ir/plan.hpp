@@ -35,6 +35,7 @@ struct PlannedNode {
   int region = 0;
   int tasks = 0;            // 0: slice by slice
   std::size_t scratch = 0;  // bytes per thread
+  int launches = 0;         // kernels started, on a gpu
   Cost cost;
 };
 

@@ -96,45 +96,40 @@ def layer_weights(layer, random, scale=0.5):
     """Sets and returns the trainable weights by their Keras names; biases too, which Keras would start at zero."""
     weights = {}
     for variable in layer.trainable_variables:
-        name = weight_name(variable, weights)
+        side = next((s for s in ("forward_", "backward_") if f"/{s}" in variable.path), "")  # of a Bidirectional
+        assert side + variable.name not in weights
         variable.assign(random.uniform(*variable.shape, low=-scale, high=scale))
-        weights[name] = np.array(variable)
+        weights[side + variable.name] = np.array(variable)
     return weights
 
 
-def weight_name(variable, taken):
-    """kernel, bias, ...; for layers made of others with what tells them apart in front: forward_kernel."""
-    name = variable.name
-    if name in taken:
-        name = "backward_" + name
-    return name
-
-
-def run_layer(layer, inputs, random, call={}, weights=None, training=False):
+def run_layer(layer, inputs, random, states=(), training=False, **call):
     """Output, cotangent and every gradient of sum(output * cotangent), in float64.
 
-    Integer inputs get no gradient. Layers with several outputs get one cotangent for each.
+    Integer inputs get no gradient. Layers with several outputs get one cotangent for each. `states` is what a recurrent
+    layer starts from.
     """
-    inputs = list(inputs)
-    layer.build(inputs[0].shape if len(inputs) == 1 else [x.shape for x in inputs]) if not layer.built else None
-    weights = layer_weights(layer, random) if weights is None else weights
-    trainable = [np.array(v) for v in layer.trainable_variables]
+    if not layer.built:
+        layer.build(inputs[0].shape if len(inputs) == 1 else [x.shape for x in inputs])
+    weights = layer_weights(layer, random)
+    trainable = list(weights.values())
     state = [np.array(v) for v in layer.non_trainable_variables]
     floats = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
+    if training:
+        call["training"] = True
 
-    def forward(trainable, chosen):
+    def forward(trainable, chosen, states):
         full = list(inputs)
         for i, x in zip(floats, chosen):
             full[i] = x
-        argument = full[0] if len(full) == 1 else full
-        extra = {"training": training} if training else {}
-        return layer.stateless_call(trainable, state, argument, **call, **extra)
+        initial = {"initial_state": states} if states else {}
+        return layer.stateless_call(trainable, state, full[0] if len(full) == 1 else full, **call, **initial)
 
-    outputs, pull_back, new_state = jax.vjp(forward, trainable, [inputs[i] for i in floats], has_aux=True)
+    outputs, pull_back, new_state = jax.vjp(forward, trainable, [inputs[i] for i in floats], list(states), has_aux=True)
     leaves, tree = jax.tree_util.tree_flatten(outputs)
     assert all(leaf.dtype == "float64" for leaf in leaves), "Keras rounded on the way"
     cotangents = [random.uniform(*leaf.shape) for leaf in leaves]
-    grad_weights, grad_inputs = pull_back(jax.tree_util.tree_unflatten(tree, [jax.numpy.asarray(c) for c in cotangents]))
+    grad_weights, grad_inputs, grad_states = pull_back(jax.tree_util.tree_unflatten(tree, [jax.numpy.asarray(c) for c in cotangents]))
 
     def numbered(kind, values):
         return {kind if len(values) == 1 else f"{kind}__{i}": np.asarray(v) for i, v in enumerate(values)}
@@ -144,31 +139,33 @@ def run_layer(layer, inputs, random, call={}, weights=None, training=False):
     result.update({f"grad__{name}": np.asarray(g) for name, g in zip(weights, grad_weights)})
     for i, gradient in zip(floats, grad_inputs):
         result["grad__input" if len(inputs) == 1 else f"grad__input_{i}"] = np.asarray(gradient)
+    for i, (value, gradient) in enumerate(zip(states, grad_states)):
+        result[f"initial_state__{i}"], result[f"grad__initial_state_{i}"] = value, np.asarray(gradient)
     result.update({f"state__{v.name}": np.asarray(s) for v, s in zip(layer.non_trainable_variables, new_state)
                    if v.dtype == "float64"})
     return result
 
 
 def check_with_torch(case, result, function):
-    """`function(inputs, weights)` in PyTorch must give the same outputs and gradients."""
+    """`function(*inputs, **weights)`, with states=[...] where there are some, must give the same in PyTorch."""
     def leaf(value):
         value = torch.tensor(np.asarray(value))
         return value.requires_grad_() if value.is_floating_point() else value
 
-    inputs = [leaf(v) for k, v in result.items() if k.split("__")[0] == "input"]
+    def all_of(kind):
+        return [leaf(v) for k, v in result.items() if k.split("__")[0] == kind]
+
+    inputs, states = all_of("input"), all_of("initial_state")
     weights = {k.split("__", 1)[1]: leaf(v) for k, v in result.items() if k.startswith("weight__")}
-    outputs = function(*inputs, **weights)
+    outputs = function(*inputs, **weights, **({"states": states} if states else {}))
     outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    cotangents = [torch.tensor(np.asarray(v)) for k, v in result.items() if k.split("__")[0] == "cotangent"]
-    sum((y * c).sum() for y, c in zip(outputs, cotangents)).backward()
+    sum((y * c).sum() for y, c in zip(outputs, all_of("cotangent"))).backward()
 
     wanted = [v for k, v in result.items() if k.split("__")[0] == "output"]
     assert len(wanted) == len(outputs), case
     for y, want in zip(outputs, wanted):
         agree(f"{case} output", want, y.detach().numpy())
-    for name, weight in weights.items():
-        agree(f"{case} grad:{name}", result[f"grad__{name}"], weight.grad.numpy())
-    for i, x in enumerate(inputs):
-        if x.is_floating_point():
-            name = "grad__input" if len(inputs) == 1 else f"grad__input_{i}"
-            agree(f"{case} {name}", result[name], x.grad.numpy() if x.grad is not None else np.zeros(x.shape))
+    leaves = {**weights, **{f"initial_state_{i}": s for i, s in enumerate(states)}}
+    leaves.update({"input" if len(inputs) == 1 else f"input_{i}": x for i, x in enumerate(inputs) if x.is_floating_point()})
+    for name, value in leaves.items():
+        agree(f"{case} grad:{name}", result[f"grad__{name}"], value.grad.numpy() if value.grad is not None else np.zeros(value.shape))

@@ -169,7 +169,7 @@ class MemoryPlanner {
     const Uses& uses = uses_[id];
     if (value.root != static_cast<ValueId>(id) || uses.first_step < 0) return;
     const bool output = v.place.store == Store::output;
-    const bool staged = v.place.store == Store::input && v.batched;
+    const bool staged = v.place.store == Store::input && v.batched && plan_.sliced;
     if (v.place.store != Store::arena && !output && !staged) return;
 
     const bool one_region = uses.first_region == uses.last_region &&

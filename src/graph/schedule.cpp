@@ -101,7 +101,9 @@ class Scheduler {
            std::all_of(node.accumulate.begin(), node.accumulate.end(), have);
   }
 
+  // A device that does not slice has its own memory for inputs, filled before the step.
   void gather_inputs(const Node& node, Region& region) {
+    if (!plan_.sliced) return;
     for (const ValueId id : node.inputs) {
       if (id == kNoValue || graph_.value(id).place.store != Store::input || !graph_.value(id).batched)
         continue;
@@ -227,8 +229,9 @@ void schedule(const Graph& graph, const Backend& backend, Plan& plan) {
     const int wanted = node.op->view ? 0 : backend.choose(call.call, 0).tasks;
     tasks.push_back(backend.slices_batch() ? wanted : kWhole);
   }
+  plan.sliced = backend.slices_batch();
   plan.batch = std::max<std::int64_t>(graph.batch(), 0);
-  plan.slice_rows = backend.slices_batch() ? choose_slice_rows(plan.batch, weigh(graph, tasks)) : plan.batch;
+  plan.slice_rows = plan.sliced ? choose_slice_rows(plan.batch, weigh(graph, tasks)) : plan.batch;
   plan.slices = plan.batch == 0 ? 1 : (plan.batch + plan.slice_rows - 1) / plan.slice_rows;
   Scheduler(graph, plan, std::move(tasks)).run();
 

@@ -19,6 +19,11 @@ class Executable {
  public:
   virtual ~Executable() = default;
 
+  // Announces that the rows of input `number` will be taken from `rows` rows at `base`, which do not change
+  // until the next announcement: a device with memory of its own may keep a copy there.
+  virtual void set_source(int number, const void* base, std::int64_t rows) {
+    static_cast<void>(number), static_cast<void>(base), static_cast<void>(rows);
+  }
   // The rows of input `number` for the next run: row i is row (row_index ? row_index[i] : i) of `base`,
   // packed. Both must stay valid until the run has ended.
   virtual void set_input(int number, const void* base, const std::int64_t* row_index) = 0;
@@ -26,7 +31,7 @@ class Executable {
   // Runs one segment, or all of them. Allocates nothing. Throws Error when an implementation does; the
   // variables are changed only by Segment::update.
   virtual void run(Segment segment, const cpu::StepState& step) = 0;
-  void run(const cpu::StepState& step) {
+  virtual void run(const cpu::StepState& step) {
     for (const Segment segment : {Segment::gradients, Segment::reduce, Segment::update}) run(segment, step);
   }
 

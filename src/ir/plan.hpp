@@ -50,6 +50,7 @@ struct Region {
 
 struct Plan {
   std::string device;
+  bool sliced = true;  // the batch is cut into slices; else a node sees all rows, one node at a time
   std::int64_t batch = 0, slice_rows = 0, slices = 1;
   int threads = 1, workers = 1;    // workers: threads that this plan has work for
   std::vector<PlannedNode> nodes;  // in the order they run

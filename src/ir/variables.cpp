@@ -57,6 +57,35 @@ void VariableStore::allocate(bool for_training, int slots) {
   buffers_ = made;
 }
 
+namespace {
+
+// Results are read through Executable::add_results and need no mirror on the host.
+constexpr Store kMirrored[] = {Store::parameters, Store::gradients, Store::state, Store::slot0, Store::slot1};
+
+}  // namespace
+
+void VariableStore::attach(std::shared_ptr<VariableMirror> mirror) {
+  download();
+  mirror_ = std::move(mirror);
+  host_newer_ = true;
+}
+
+void VariableStore::before_device_run() {
+  if (!host_newer_) return;
+  for (const Store store : kMirrored) {
+    if (base(store) != nullptr) mirror_->upload(store, base(store));
+  }
+  host_newer_ = false;
+}
+
+void VariableStore::download() const {
+  if (!device_newer_ || mirror_ == nullptr) return;
+  for (const Store store : kMirrored) {
+    if (base(store) != nullptr) mirror_->download(store, base(store));
+  }
+  device_newer_ = false;
+}
+
 std::byte* VariableStore::base(Store store) const {
   return const_cast<std::byte*>(buffers_[index_of(store)].bytes());
 }
@@ -66,6 +95,8 @@ Tensor VariableStore::view(Store store, int variable) const {
   const Tensor& buffer = buffers_[index_of(store)];
   if (base(store) == nullptr)
     throw UsageError("variable '" + v.name + "' has no memory yet: build the model first");
+  download();
+  host_newer_ = true;
   const auto begin = static_cast<std::int64_t>(v.offset / sizeof(float));
   return buffer.rows(begin, begin + v.spec.shape.elements()).reshape(v.spec.shape);
 }

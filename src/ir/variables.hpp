@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,15 @@ struct Variable {
   Spec spec;
   bool trainable = true;
   std::size_t offset = 0;  // bytes into the parameters (trainable) or state buffer
+};
+
+// The buffers' copy in the memory of a device. The store keeps track of which copy is the newer one.
+class VariableMirror {
+ public:
+  virtual ~VariableMirror() = default;
+  virtual std::byte* base(Store store) const = 0;  // device memory
+  virtual void upload(Store store, const std::byte* from) = 0;
+  virtual void download(Store store, std::byte* to) = 0;  // waits for what the device is doing
 };
 
 class VariableStore {
@@ -42,6 +52,13 @@ class VariableStore {
   Tensor gradient(int variable) const;   // likewise; throws UsageError when not allocated for training
   Tensor slot(int variable, int slot) const;
 
+  // Once a device works on the variables, its mirror is attached; views are then up to date when they are
+  // taken.
+  void attach(std::shared_ptr<VariableMirror> mirror);
+  VariableMirror* mirror() const { return mirror_.get(); }
+  void before_device_run();                             // uploads what the host may have changed
+  void after_device_update() { device_newer_ = true; }  // the device changed them
+
   Place place(int variable) const { return {store_of(variable), variables_[index(variable)].offset}; }
   Place gradient_place(int variable) const { return {Store::gradients, variables_[index(variable)].offset}; }
 
@@ -51,10 +68,14 @@ class VariableStore {
     return variables_[index(variable)].trainable ? Store::parameters : Store::state;
   }
   Tensor view(Store store, int variable) const;
+  void download() const;
 
   std::vector<Variable> variables_;
   std::size_t parameter_bytes_ = 0, state_bytes_ = 0;
   std::array<Tensor, 10> buffers_;  // by Store; arena, input and output stay empty
+  std::shared_ptr<VariableMirror> mirror_;
+  // A view lets the host write as well, so taking one makes the host's copy the one to upload.
+  mutable bool host_newer_ = true, device_newer_ = false;
 };
 
 }  // namespace gpunn

@@ -55,7 +55,7 @@ class VariableStore {
   // Once a device works on the variables, its mirror is attached; views are then up to date when they are
   // taken.
   void attach(std::shared_ptr<VariableMirror> mirror);
-  VariableMirror* mirror() const { return mirror_.get(); }
+  const std::shared_ptr<VariableMirror>& mirror() const { return mirror_; }
   void before_device_run();                             // uploads what the host may have changed
   void after_device_update() { device_newer_ = true; }  // the device changed them
 

@@ -1,0 +1,46 @@
+// Getting batches to the device: from a data set kept there, by index; or through pinned staging, while the
+// device works on the batch before.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "src/cuda/device.hpp"
+#include "src/ir/plan.hpp"
+
+namespace gpunn::cuda {
+
+class Inputs {
+ public:
+  // `ring` batches may be under way at once.
+  Inputs(Device& device, const Graph& graph, std::int64_t batch, int ring);
+
+  void set_source(int number, const void* base, std::int64_t rows, cudaStream_t stream);
+  void set(int number, const void* base, const std::int64_t* row_index);
+
+  // Queues what brings the batch to the device. `slot` of the ring must be free.
+  void queue(int slot, const Launch& launch);
+
+  std::byte* device_memory(int number) const { return all_[static_cast<std::size_t>(number)].batch.data(); }
+
+ private:
+  struct Input {
+    std::int64_t row_bytes = 0, rows = 0;
+    Buffer batch;   // the rows of the step, where nodes read them
+    Buffer index;   // i64 [rows]
+    Buffer source;  // the whole data set, when it is resident
+    const void* source_base = nullptr;
+    std::int64_t source_rows = 0;
+    const std::byte* base = nullptr;  // of the next step
+    const std::int64_t* row_index = nullptr;
+    std::vector<Pinned> staging;  // one per slot: rows or indexes
+  };
+
+  bool fits(std::size_t bytes) const;
+
+  Device& device_;
+  int ring_;
+  std::vector<Input> all_;
+};
+
+}  // namespace gpunn::cuda

@@ -10,6 +10,7 @@
 #include "src/cpu/simd/activation.hpp"
 #include "src/cpu/simd/dense.hpp"
 #include "src/cpu/simd/elementwise.hpp"
+#include "src/cpu/simd/rnn_sequence.hpp"
 
 namespace gpunn::cpu::simd {
 
@@ -21,6 +22,9 @@ struct Kernels {
   const ElementwiseKernels& elementwise;
   const ActivationKernels& activation;
   const DenseKernels& dense;
+  const RnnKernels* rnn_cells[4];  // in the order of RnnCell
+
+  const RnnKernels& rnn(RnnCell cell) const { return *rnn_cells[static_cast<int>(cell)]; }
 };
 
 // The set this process uses: the widest that the processor has, or the one named by the environment variable

@@ -19,6 +19,7 @@ Tensors: `network/losses` [20], the loss of each batch before its update; `netwo
 The update is Adam with Keras's defaults. Confirmed in PyTorch with the optimizer written out.
 """
 
+import functools
 import math
 
 import jax
@@ -146,8 +147,9 @@ def confirm(name, weights, batches, function, losses, final):
         agree(f"{name} final weight {k}", a, b.detach(), 1e-7)
 
 
-def train(family, name, description, batches, loss, function, attributes):
-    model = keras.Sequential(description)
+def train(family, name, describe, batches, loss, function, attributes):
+    keras.utils.clear_session()  # or the names would count on from the network before
+    model = keras.Sequential(describe())
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
     start = [weight(k, v.name, v.shape) for k, v in enumerate(model.trainable_variables)]
@@ -177,15 +179,16 @@ def training():
     binary, sparse = keras.losses.BinaryCrossentropy(), keras.losses.SparseCategoricalCrossentropy()
     with Family("training") as family:
         batches = [ffn_batch(32 * s, 32) for s in range(STEPS)]
-        train(family, "ffn", ffn(), batches, binary, torch_ffn, {"batch": 32, "low": -1.0, "high": 1.0})
+        train(family, "ffn", ffn, batches, binary, torch_ffn, {"batch": 32, "low": -1.0, "high": 1.0})
         batches = [cnn_batch(8 * s, 8) for s in range(STEPS)]
-        train(family, "cnn", cnn(), batches, sparse, torch_cnn, {"batch": 8, "low": 0.0, "high": 0.5})
+        train(family, "cnn", cnn, batches, sparse, torch_cnn, {"batch": 8, "low": 0.0, "high": 0.5})
         for kind in recurrent.KINDS:
             for masked in (False, True):
                 name = kind + ("_masked" if masked else "")
                 batches = [tokens_batch(8 * s, 8, TIME, VOCABULARY, masked) for s in range(STEPS)]
                 attributes = {"batch": 8, "time": TIME, "vocabulary": VOCABULARY, "mask_zero": masked, "embedding": 16, "units": 12}
-                train(family, name, sequence(recurrent.KINDS[kind][0], masked), batches, binary, torch_sequence(kind, masked), attributes)
+                describe = functools.partial(sequence, recurrent.KINDS[kind][0], masked)
+                train(family, name, describe, batches, binary, torch_sequence(kind, masked), attributes)
 
 
 FAMILIES = [training]

@@ -12,12 +12,19 @@ namespace {
 #define GPUNN_RNN_CELLS(level) \
   { &rnn_simple_table_##level, &rnn_gru_table_##level, &rnn_gru_reset_before_table_##level, &rnn_lstm_table_##level }
 
-#define GPUNN_SIMD_SET(level)                                                    \
-  Kernels {                                                                      \
-    .isa = Isa::level, .name = #level, .elementwise = elementwise_table_##level, \
-    .activation = activation_table_##level, .dense = dense_table_##level,        \
-    .rnn_cells = GPUNN_RNN_CELLS(level),                                         \
+// clang-format off: one line per group
+#define GPUNN_SIMD_SET(level) Kernels{ \
+    .isa = Isa::level, \
+    .name = #level, \
+    .elementwise = elementwise_table_##level, \
+    .activation = activation_table_##level, \
+    .dense = dense_table_##level, \
+    .loss = loss_table_##level, \
+    .optimizer = optimizer_table_##level, \
+    .random = random_table_##level, \
+    .rnn_cells = GPUNN_RNN_CELLS(level), \
   }
+// clang-format on
 
 const Kernels kBase = GPUNN_SIMD_SET(base);
 #if defined(__x86_64__)

@@ -10,6 +10,9 @@
 #include "src/cpu/simd/activation.hpp"
 #include "src/cpu/simd/dense.hpp"
 #include "src/cpu/simd/elementwise.hpp"
+#include "src/cpu/simd/loss.hpp"
+#include "src/cpu/simd/optimizer.hpp"
+#include "src/cpu/simd/random.hpp"
 #include "src/cpu/simd/rnn_sequence.hpp"
 
 namespace gpunn::cpu::simd {
@@ -22,8 +25,10 @@ struct Kernels {
   const ElementwiseKernels& elementwise;
   const ActivationKernels& activation;
   const DenseKernels& dense;
+  const LossKernels& loss;
+  const OptimizerKernels& optimizer;
+  const RandomKernels& random;
   const RnnKernels* rnn_cells[4];  // in the order of RnnCell
-
   const RnnKernels& rnn(RnnCell cell) const { return *rnn_cells[static_cast<int>(cell)]; }
 };
 

@@ -92,6 +92,7 @@ GPUNN_INLINE uint32_t mask_bits(VecI m) {
 struct Tail {
   __mmask16 mask;
   explicit GPUNN_INLINE Tail(int count) : mask(static_cast<__mmask16>((1u << count) - 1)) {}
+  GPUNN_INLINE VecI lanes() const { return (VecI)_mm512_movm_epi32(mask); }  // -1 in the lanes that count
 };
 GPUNN_INLINE Vec load(const float* p, Tail t) {
   return (Vec)_mm512_maskz_loadu_ps(t.mask, p);
@@ -123,6 +124,7 @@ GPUNN_INLINE uint32_t mask_bits(VecI m) {
 struct Tail {
   __m256i mask;
   explicit GPUNN_INLINE Tail(int count) : mask((__m256i)(iota() < splat(count))) {}
+  GPUNN_INLINE VecI lanes() const { return (VecI)mask; }
 };
 GPUNN_INLINE Vec load(const float* p, Tail t) {
   return (Vec)_mm256_maskload_ps(p, t.mask);
@@ -161,6 +163,7 @@ GPUNN_INLINE uint32_t mask_bits(VecI m) {
 struct Tail {
   int count;
   explicit GPUNN_INLINE Tail(int n) : count(n) {}
+  GPUNN_INLINE VecI lanes() const { return iota() < splat(int32_t{count}); }
 };
 GPUNN_INLINE Vec load(const float* p, Tail t) {
   Vec v{};

@@ -1,0 +1,80 @@
+# The software CUDA device for CMake projects. Include this file, then:
+#
+#   simt_add_kernels(<target> <files.cu>...)
+#       compiles unmodified .cu files with the host compiler, for the software device, into <target>, and links <target>
+#       with the device and its stand-in for the CUDA runtime.
+#   simt_sanitize(<target> address|thread|count)
+#       builds <target> under AddressSanitizer and UBSan, under ThreadSanitizer, or with counted memory accesses.
+#   SIMT_FOUND, SIMT_REASON
+#       whether the toolkit's headers (all that is needed of it) were found, and if not, what to tell the user.
+include_guard(GLOBAL)
+
+set(SIMT_DIR ${CMAKE_CURRENT_LIST_DIR})
+set(SIMT_FOUND FALSE)
+find_package(CUDAToolkit QUIET)
+find_package(Boost QUIET COMPONENTS context)
+find_package(nlohmann_json QUIET)
+if(NOT CUDAToolkit_FOUND)
+  set(SIMT_REASON "no CUDA toolkit was found (its headers are needed)")
+elseif(NOT Boost_FOUND)
+  set(SIMT_REASON "Boost.Context was not found")
+elseif(NOT nlohmann_json_FOUND)
+  set(SIMT_REASON "nlohmann-json was not found")
+else()
+  set(SIMT_FOUND TRUE)
+endif()
+# A lane that must not skip says so.
+if(NOT SIMT_FOUND AND "$ENV{GPUNN_REQUIRE_CUDA}")
+  message(FATAL_ERROR "simt: ${SIMT_REASON}, and GPUNN_REQUIRE_CUDA=1 asks for it")
+endif()
+if(NOT SIMT_FOUND)
+  message(STATUS "simt: the software CUDA device is left out: ${SIMT_REASON}")
+  return()
+endif()
+
+file(GLOB simt_sources CONFIGURE_DEPENDS ${SIMT_DIR}/src/*.cpp)
+add_library(simt STATIC EXCLUDE_FROM_ALL ${simt_sources})
+target_compile_features(simt PUBLIC cxx_std_20)
+# Never sanitized: it reports to the sanitizers what a switch between CUDA threads means, and must not be watched itself.
+target_compile_options(simt PRIVATE -O2 -g1 -Wall -Wextra -Wpedantic -Werror)
+target_include_directories(simt PUBLIC ${SIMT_DIR}/include)
+target_include_directories(simt SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
+target_link_libraries(simt PRIVATE Boost::context nlohmann_json::nlohmann_json PUBLIC ${CMAKE_DL_LIBS})
+find_package(Threads REQUIRED)
+target_link_libraries(simt PUBLIC Threads::Threads)
+target_link_options(simt INTERFACE -Wl,-T,${SIMT_DIR}/simt.ld)
+set_property(TARGET simt APPEND PROPERTY INTERFACE_LINK_DEPENDS ${SIMT_DIR}/simt.ld)
+
+function(simt_add_kernels target)
+  foreach(file IN LISTS ARGN)
+    get_filename_component(file ${file} ABSOLUTE)
+    get_filename_component(stem ${file} NAME_WE)
+    # A source of its own per target, so that the same .cu can go to nvcc elsewhere and to several variants here. The
+    # name *.k.cpp is what the linker script knows kernels by.
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/simt/${target}/${stem}.k.cpp)
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${file}\"\n" @ONLY)
+    target_sources(${target} PRIVATE ${source})
+    # Uninitialised locals are NaN or huge. -fdata-sections gives every static a section with its name, by which the
+    # linker script finds the __shared__ variables of templates.
+    set_source_files_properties(${source} PROPERTIES
+      COMPILE_OPTIONS "-ftrivial-auto-var-init=pattern;-fdata-sections" OBJECT_DEPENDS ${file})
+  endforeach()
+  target_link_libraries(${target} PUBLIC simt)
+endfunction()
+
+function(simt_sanitize target mode)
+  if(mode STREQUAL "address")
+    set(flags -fsanitize=address,undefined)
+    target_compile_options(${target} PRIVATE -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # g++ guards variables in sections of their own only when told their names.
+      target_compile_options(${target} PRIVATE -fsanitize-sections=.simt_shared)
+    endif()
+  elseif(mode STREQUAL "thread")
+    set(flags -fsanitize=thread)
+  else()
+    message(FATAL_ERROR "simt_sanitize: unknown mode ${mode}")
+  endif()
+  target_compile_options(${target} PRIVATE ${flags} -g1 -O1)
+  target_link_options(${target} PRIVATE ${flags})
+endfunction()

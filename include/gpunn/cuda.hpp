@@ -32,6 +32,7 @@ struct Launch {
   void* const* inputs = nullptr;  // device memory; null: absent
   void* const* outputs = nullptr;
   void* scratch = nullptr;  // Implementation::scratch bytes, 256-byte aligned
+  const void* constants = nullptr;  // Implementation::constants in device memory
   void* step = nullptr;     // kernels::StepState in device memory
   unsigned accumulate = 0;  // bit k: add to output k instead of overwriting it
 
@@ -54,6 +55,7 @@ struct Implementation {
   std::string name;  // "own kernel", "cublaslt", "cudnn engine 34": shown in the plan and asserted by tests
   std::string why;   // in a few words: why this one
   std::size_t scratch = 0;  // bytes of device memory while the node runs
+  std::string constants;    // bytes that are copied to the device when the node is bound
   int launches = 1;         // kernels that one call starts
   std::function<void(const Launch&)> run;
 };

@@ -19,6 +19,7 @@ constexpr std::size_t kAlignment = 256;
 struct Step {
   std::function<void(const Launch&)> run;
   std::vector<void*> inputs, outputs;
+  Buffer constants;
   unsigned accumulate = 0;
   Segment segment = Segment::gradients;
 };
@@ -151,6 +152,12 @@ class Executor final : public Executable {
     }
     Step step;
     step.run = std::move(implementation.run);
+    if (const std::string& bytes = implementation.constants; !bytes.empty()) {
+      step.constants = device_->memory().allocate(bytes.size(), "constants of " + planned.op);
+      check(cudaMemcpyAsync(step.constants.data(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice,
+                            mirror_->stream()));
+      check(cudaStreamSynchronize(mirror_->stream()));
+    }
     step.accumulate = call.call.accumulates;
     step.segment = planned.segment;
     for (const ValueId id : node.inputs) step.inputs.push_back(id == kNoValue ? nullptr : memory_of(id));
@@ -166,8 +173,12 @@ class Executor final : public Executable {
     variables_.before_device_run();
     const int at = slot(next_);
     // Only what the host decides: the rest of the state belongs to the device.
-    constexpr std::size_t kHostPart = offsetof(kernels::StepState, clip_scale);
-    const kernels::StepState state{step.seed, step.step, step.learning_rate, step.gradient_scale};
+    constexpr std::size_t kHostPart = offsetof(kernels::StepState, skip);
+    kernels::StepState state;
+    state.seed = step.seed;
+    state.step = step.step;
+    state.learning_rate = step.learning_rate;
+    state.gradient_scale = step.gradient_scale;
     std::memcpy(states_[static_cast<std::size_t>(at)].data(), &state, kHostPart);
     check(cudaMemcpyAsync(state_.data(), states_[static_cast<std::size_t>(at)].data(), kHostPart,
                           cudaMemcpyHostToDevice, mirror_->stream()));
@@ -208,6 +219,7 @@ class Executor final : public Executable {
       launch.inputs = step.inputs.data();
       launch.outputs = step.outputs.data();
       launch.accumulate = step.accumulate;
+      launch.constants = step.constants.data();
       step.run(launch);
     }
   }

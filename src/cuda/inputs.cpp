@@ -10,6 +10,7 @@ namespace {
 
 // A data set may take at most this share of what is free.
 constexpr double kResidentShare = 0.5;
+constexpr std::int64_t kWord = sizeof(std::int32_t);
 
 }  // namespace
 
@@ -40,7 +41,7 @@ void Inputs::set_source(int number, const void* base, std::int64_t rows, cudaStr
   Input& input = all_.at(static_cast<std::size_t>(number));
   const auto bytes = static_cast<std::size_t>(rows * input.row_bytes);
   input.source_base = nullptr;
-  if (bytes == 0 || !fits(bytes)) return;
+  if (bytes == 0 || input.row_bytes % kWord != 0 || !fits(bytes)) return;
   if (input.source.size() < bytes) input.source = device_.memory().allocate(bytes, "a resident data set");
   check(cudaMemcpyAsync(input.source.data(), base, bytes, cudaMemcpyHostToDevice, stream));
   check(cudaStreamSynchronize(stream));  // the host's memory is pageable
@@ -65,9 +66,11 @@ void Inputs::queue(int slot, const Launch& launch) {
       const auto index_bytes = static_cast<std::size_t>(input.rows) * sizeof(std::int64_t);
       std::memcpy(staging, input.row_index, index_bytes);
       check(cudaMemcpyAsync(input.index.data(), staging, index_bytes, cudaMemcpyHostToDevice, stream));
-      kernels::gather_bytes(gpu_of(launch), {input.rows, input.row_bytes}, input.source.data(),
-                            input.source_rows, reinterpret_cast<const std::int64_t*>(input.index.data()),
-                            input.batch.data());
+      // Whatever the elements are, they travel as 32-bit words, unchanged.
+      kernels::gather_rows(gpu_of(launch), {input.rows, input.row_bytes / kWord, input.source_rows},
+                           reinterpret_cast<const std::int32_t*>(input.source.data()),
+                           reinterpret_cast<const std::int64_t*>(input.index.data()), {},
+                           reinterpret_cast<std::int32_t*>(input.batch.data()));
       continue;
     }
     for (std::int64_t i = 0; i < input.rows; ++i) {

@@ -1,0 +1,45 @@
+#include "src/cuda/backend.hpp"
+
+#include "src/cuda/registry.hpp"
+
+namespace gpunn::cuda {
+namespace {
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(std::shared_ptr<Device> device, const ExecutorOptions& options)
+      : device_(std::move(device)), options_(options) {}
+
+  bool slices_batch() const override { return false; }
+
+  Choice choose(const OpCall& call, std::int64_t) const override {
+    const Implement implement = find_implementation(call.op);
+    if (implement == nullptr)
+      throw UsageError("op '" + std::string(call.op) + "' has no implementation on cuda", call.where);
+    Implementation chosen = implement(call, device_->target());
+    Choice choice;
+    choice.name = std::move(chosen.name);
+    choice.why = std::move(chosen.why);
+    choice.scratch = chosen.scratch;
+    choice.tasks = 1;
+    choice.launches = chosen.launches;
+    return choice;
+  }
+
+  std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool&) const override {
+    return cuda::bind(device_, std::move(planned), variables, options_);
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  ExecutorOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(int ordinal, const ExecutorOptions& options) {
+  register_builtin_ops();
+  return std::make_unique<CudaBackend>(std::make_shared<Device>(ordinal), options);
+}
+
+}  // namespace gpunn::cuda

@@ -1,0 +1,25 @@
+#include "src/ops/dropout.hpp"
+
+#include "kernels/dropout.hpp"
+#include "src/cuda/registry.hpp"
+
+namespace gpunn::cuda {
+namespace {
+
+Implementation forward(const OpCall& call, const Target&) {
+  const auto& attrs = call.attrs_as<ops::DropoutAttrs>();
+  const kernels::DropoutAttributes attributes{attrs.rate, attrs.stream};
+  const std::int64_t n = call.outputs[0].shape.elements();
+  return own_kernel([=](const Launch& l) {
+    kernels::dropout(gpu_of(l), attributes, static_cast<const kernels::StepState*>(l.step),
+                     accumulate_of(l, 0), n, l.in(0), l.out(0));
+  });
+}
+
+}  // namespace
+
+void implement_dropout() {
+  register_op("dropout", forward);
+}
+
+}  // namespace gpunn::cuda

@@ -1,0 +1,36 @@
+// What the glue of the losses has in common: weights per row, scratch, the gradient's scale.
+#pragma once
+
+#include "kernels/loss.hpp"
+#include "src/cuda/matrix.hpp"
+#include "src/cuda/registry.hpp"
+
+namespace gpunn::cuda {
+
+// Losses see [batch, ..., columns] as rows of columns; sample weights are one per row of the batch, so with
+// more axes the kernels cannot read them in place.
+struct LossShape {
+  kernels::Matrix matrix;
+  bool dense = true;  // f32 targets; else i32 labels
+
+  explicit LossShape(const OpCall& call)
+      : matrix(matrix_of(call.inputs[0].shape)), dense(ops::is_f32(call, 1)) {
+    expects(!ops::has(call, 2) || matrix.rows == call.inputs[0].shape[0], call,
+            "sample weights on cuda need predictions [batch, columns]");
+  }
+  std::size_t scratch() const {
+    return static_cast<std::size_t>(kernels::loss_scratch_floats(matrix)) * sizeof(float);
+  }
+  int launches() const { return scratch() > 0 ? 2 : 1; }
+};
+
+inline kernels::LossGradient loss_gradient(const Launch& l, const LossShape& shape) {
+  kernels::LossGradient gradient;
+  gradient.dx = l.out(0);
+  gradient.mode = accumulate_of(l, 0);
+  gradient.scale = 1.0f / static_cast<float>(shape.matrix.rows);
+  gradient.upstream = l.in(3);
+  return gradient;
+}
+
+}  // namespace gpunn::cuda

@@ -30,8 +30,8 @@ struct SafetensorsFile {
 
 // Writes the file whole or not at all: into a temporary file beside it, flushed to the disk, then renamed
 // over `path`. A checksum (CRC32C) of every tensor and of the header goes into the file's metadata, under
-// keys that start with "crc32c". Throws FileError when the system refuses, UsageError for two tensors of one
-// name or a reserved key.
+// keys that start with "gpunn.crc32c". Throws FileError when the system refuses, UsageError for two tensors
+// of one name or a reserved key.
 GPUNN_API void save_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                                 const Metadata& metadata = {});
 

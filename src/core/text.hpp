@@ -28,4 +28,20 @@ std::string cat(const Parts&... parts) {
   return std::move(out).str();
 }
 
+// Text from a file, fit to stand in a message: in quotes, control characters as \xNN, cut where it gets long.
+inline std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kMost = 60;
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string result = "\"";
+  for (const char c : text.substr(0, kMost)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      result += {'\\', 'x', kDigits[byte / 16], kDigits[byte % 16]};
+    } else {
+      result += c;
+    }
+  }
+  return result + (text.size() > kMost ? "...\"" : "\"");
+}
+
 }  // namespace gpunn

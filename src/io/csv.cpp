@@ -160,10 +160,9 @@ class TableBuilder {
     for (std::size_t i = 0; i < x_.size(); ++i) {
       if (!std::isnan(x_[i])) continue;
       const std::size_t column = i % features_.size();
-      // A column without any value has no mean; what it was is known only now, so the message names the
-      // column.
-      if (present_[column] == 0)
-        throw DataError(cat("csv: column ", features_[column] + 1, " has no values to take a mean of"));
+      if (present_[column] == 0) {
+        throw DataError(cat(reader_.file(), ":1:", features_[column] + 1, ": no values to take the mean of"));
+      }
       x_[i] = static_cast<float>(sums_[column] / static_cast<double>(present_[column]));
     }
   }

@@ -33,6 +33,7 @@ class CsvReader {
   void skip_line();              // up to the next line feed, whatever it holds
   bool next(CsvRecord& record);  // false at the end; lines without any text are passed over
 
+  const std::string& file() const { return file_; }
   // "file:line:column", where columns count fields from 1.
   std::string location(const CsvRecord& record, std::size_t cell) const;
 

@@ -1,0 +1,27 @@
+// Matrix products of our own: what is used where the library's GEMM cannot be (odd alignments, no fused form
+// for an epilogue, no library). Row-major, float, accumulated in float in an order fixed by the shape. 2 m n
+// k FLOPs; A is read once per 32 or 64 columns of y, B once per 32 or 64 rows.
+#pragma once
+
+#include "kernels/epilogue.hpp"
+#include "kernels/gemm_shape.hpp"
+#include "kernels/gpu.hpp"
+
+namespace gpunn::kernels {
+
+enum class Layout : std::uint8_t {
+  nn,  // a[m, k] b[k, n]
+  nt,  // a[m, k] b[n, k]
+  tn,  // a[k, m] b[k, n]
+};
+
+struct Gemm {
+  Layout layout = Layout::nn;
+  std::int64_t m = 0, n = 0, k = 0;
+};
+
+// y[m, n] as the epilogue says. `scratch`: gemm_scratch_floats(m, n, k) floats. With k = 0 the sums are 0.
+void gemm(Gpu gpu, const Gemm& shape, const float* a, const float* b, const Epilogue& epilogue, float* y,
+          float* scratch);
+
+}  // namespace gpunn::kernels

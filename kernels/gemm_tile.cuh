@@ -1,0 +1,183 @@
+// The tiled product that matrices and convolutions share: out(row, column) = sum over k of A(row, k) * B(k,
+// column), through shared memory, accumulated in float.
+//
+// Operands are given by loaders, so that a convolution can read its image in place of a matrix:
+//   static constexpr bool kAcross   neighbouring lanes read neighbouring rows (of A) or columns (of B), not
+//   k's: whichever
+//                                   lies side by side in memory
+//   auto line(int64 group, int64 line)      what a row (column) needs for all its k; REQUIRES: line inside
+//   float at(const Line&, int64 k)          REQUIRES: line and k inside
+// The sums go to an epilogue: store(group, slice, row, column, sum).
+#pragma once
+
+#include "kernels/divider.hpp"
+#include "kernels/gemm_shape.hpp"
+#include "kernels/launch.cuh"
+#include "kernels/vector.cuh"
+
+namespace gpunn::kernels {
+
+struct GemmSize {
+  std::int64_t m = 0, n = 0, k = 0, groups = 1;
+};
+
+// Which group, slice and tile a block works on.
+struct GemmCuts {
+  std::uint32_t items = 0;
+  Divider group, slice, row;  // items per group, tiles per slice, tiles per row of tiles
+  std::int64_t slice_length = 0;
+};
+inline GemmCuts gemm_cuts(const GemmTiling& t, std::int64_t groups) {
+  const std::int64_t per_slice = t.tiles_m * t.tiles_n, per_group = per_slice * t.slices.count;
+  if (per_group * groups == 0) return {};
+  require(per_group * groups < std::int64_t{1} << 31, "gemm: more than 2^31 tiles");
+  return {static_cast<std::uint32_t>(per_group * groups), Divider(per_group), Divider(per_slice),
+          Divider(t.tiles_n), t.slices.length};
+}
+
+// One operand's share of a tile: kSide lines times kDepth k's, through registers into shared memory.
+template <int kMicro, class Loader>
+struct TileLoads {
+  static constexpr int kSide = Tile<kMicro>::kSide, kDepth = Tile<kMicro>::kDepth;
+  static constexpr int kCount = kSide * kDepth / kThreads;  // elements per thread
+  using Line = decltype(std::declval<const Loader&>().line(0, 0));
+  static constexpr int kLines = Loader::kAcross ? 1 : kCount;  // different lines per thread
+
+  Line lines[kLines];
+  bool inside[kLines];
+
+  // Element e of thread t: across, t runs along the lines first; else along k first.
+  __device__ static int line_of(int e) {
+    const int t = static_cast<int>(threadIdx.x);
+    return Loader::kAcross ? t % kSide : t / kDepth + e * (kThreads / kDepth);
+  }
+  __device__ static int k_of(int e) {
+    const int t = static_cast<int>(threadIdx.x);
+    return Loader::kAcross ? t / kSide + e * (kThreads / kSide) : t % kDepth;
+  }
+
+  __device__ TileLoads(const Loader& loader, std::int64_t group, std::int64_t first, std::int64_t count) {
+    GPUNN_UNROLL
+    for (int e = 0; e < kLines; ++e) {
+      const std::int64_t line = first + line_of(e);
+      inside[e] = line < count;
+      lines[e] = loader.line(group, inside[e] ? line : 0);
+    }
+  }
+  __device__ void operator()(const Loader& loader, std::int64_t k0, std::int64_t k_end,
+                             float (&shared)[kDepth][kSide + 4]) const {
+    GPUNN_UNROLL
+    for (int e = 0; e < kCount; ++e) {
+      const int which = Loader::kAcross ? 0 : e;
+      const std::int64_t k = k0 + k_of(e);
+      shared[k_of(e)][line_of(e)] = inside[which] && k < k_end ? loader.at(lines[which], k) : 0.0f;
+    }
+  }
+};
+
+template <int kMicro, class A, class B, class Epilogue>
+__global__ void __launch_bounds__(kThreads, 2)
+    gemm_kernel(GemmSize size, GemmCuts cuts, A a, B b, Epilogue epilogue) {
+  constexpr int kSide = Tile<kMicro>::kSide, kDepth = Tile<kMicro>::kDepth;
+  // Four more per row: rows stay 16-byte aligned, and stores along k meet fewer bank conflicts.
+  __shared__ __align__(16) float a_tile[kDepth][kSide + 4];
+  __shared__ __align__(16) float b_tile[kDepth][kSide + 4];
+  const int across = static_cast<int>(threadIdx.x) % kTileThreads,
+            down = static_cast<int>(threadIdx.x) / kTileThreads;
+  for (std::uint32_t item = blockIdx.x; item < cuts.items; item += gridDim.x) {
+    const auto [group, in_group] = cuts.group.split(item);
+    const auto [slice, tile] = cuts.slice.split(in_group);
+    const auto [tile_row, tile_column] = cuts.row.split(tile);
+    const std::int64_t row0 = std::int64_t{tile_row} * kSide, column0 = std::int64_t{tile_column} * kSide;
+    const std::int64_t k_begin = slice * cuts.slice_length;
+    const std::int64_t k_end = k_begin + cuts.slice_length < size.k ? k_begin + cuts.slice_length : size.k;
+    const TileLoads<kMicro, A> load_a(a, group, row0, size.m);
+    const TileLoads<kMicro, B> load_b(b, group, column0, size.n);
+    float sums[kMicro][kMicro] = {};
+    for (std::int64_t k0 = k_begin; k0 < k_end; k0 += kDepth) {
+      load_a(a, k0, k_end, a_tile);
+      load_b(b, k0, k_end, b_tile);
+      __syncthreads();
+      for (int k = 0; k < kDepth; ++k) {
+        const auto left = load<kMicro>(&a_tile[k][down * kMicro]);
+        const auto right = load<kMicro>(&b_tile[k][across * kMicro]);
+        GPUNN_UNROLL
+        for (int i = 0; i < kMicro; ++i) {
+          GPUNN_UNROLL
+          for (int j = 0; j < kMicro; ++j) sums[i][j] += left.v[i] * right.v[j];
+        }
+      }
+      __syncthreads();
+    }
+    // One row of each thread's sums at a time through shared memory: then lanes store side by side, and the
+    // epilogue is one loop, not unrolled with the sums.
+    GPUNN_UNROLL
+    for (int i = 0; i < kMicro; ++i) {
+      Pack<float, kMicro> line;
+      GPUNN_UNROLL
+      for (int j = 0; j < kMicro; ++j) line.v[j] = sums[i][j];
+      store(&a_tile[down][across * kMicro], line);
+      __syncthreads();
+      for (int e = static_cast<int>(threadIdx.x); e < kTileThreads * kSide; e += kThreads) {
+        const std::int64_t row = row0 + e / kSide * kMicro + i, column = column0 + e % kSide;
+        if (row < size.m && column < size.n)
+          epilogue.store(group, slice, row, column, a_tile[e / kSide][e % kSide]);
+      }
+      __syncthreads();
+    }
+  }
+}
+
+// Partial products, [slice][group][m][n].
+struct StorePartial {
+  GemmSize size;
+  float* scratch;
+  __device__ void store(std::int64_t group, std::int64_t slice, std::int64_t row, std::int64_t column,
+                        float sum) const {
+    scratch[((slice * size.groups + group) * size.m + row) * size.n + column] = sum;
+  }
+};
+
+// Adds the slices in order and hands the sums to the epilogue.
+template <class Epilogue>
+struct AddPartials {
+  GemmSize size;
+  std::int64_t slices;
+  const float* scratch;
+  Epilogue epilogue;
+  __device__ void operator()(std::int64_t i) const {
+    const std::int64_t stride = size.groups * size.m * size.n;
+    float sum = scratch[i];
+    for (std::int64_t s = 1; s < slices; ++s) sum += scratch[s * stride + i];
+    const std::int64_t line = i / size.n, group = line / size.m;
+    epilogue.store(group, 0, line - group * size.m, i - line * size.n, sum);
+  }
+};
+
+template <int kMicro, class A, class B, class Epilogue>
+void gemm_with(On on, GemmSize size, const GemmTiling& tiling, const A& a, const B& b,
+               const Epilogue& epilogue) {
+  const GemmCuts cuts = gemm_cuts(tiling, size.groups);
+  launch(on, blocks_shape(cuts.items, on.gpu.multiprocessors), gemm_kernel<kMicro, A, B, Epilogue>, size,
+         cuts, a, b, epilogue);
+}
+
+// `scratch`: gemm_scratch_floats(m, n, k, groups).
+template <class A, class B, class Epilogue>
+void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& epilogue, float* scratch) {
+  const GemmTiling tiling = gemm_tiling(size.m, size.n, size.k, size.groups);
+  const auto run = [&](const auto& out) {
+    if (tiling.micro == 4) {
+      gemm_with<4>(on, size, tiling, a, b, out);
+    } else {
+      gemm_with<2>(on, size, tiling, a, b, out);
+    }
+  };
+  if (tiling.slices.count == 1) return run(epilogue);
+  require(scratch != nullptr, "gemm: this shape needs scratch");
+  run(StorePartial{size, scratch});
+  for_each(on, size.groups * size.m * size.n,
+           AddPartials<Epilogue>{size, tiling.slices.count, scratch, epilogue});
+}
+
+}  // namespace gpunn::kernels

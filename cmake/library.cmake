@@ -4,9 +4,21 @@ find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
+# What libgpunn and libgpunn_cuda must agree on: the version, and every header that both compile.
+file(GLOB gpunn_shared_headers CONFIGURE_DEPENDS include/gpunn/*.hpp src/core/*.hpp src/memory/*.hpp src/ir/*.hpp)
+set(gpunn_interface "")
+foreach(header IN LISTS gpunn_shared_headers)
+  file(SHA256 ${header} hash)
+  string(APPEND gpunn_interface ${hash})
+endforeach()
+string(SHA256 gpunn_interface "${gpunn_interface}")
+string(SUBSTRING ${gpunn_interface} 0 12 gpunn_interface)
+set(GPUNN_BUILD_ID "${PROJECT_VERSION}-${gpunn_interface}")
+
 add_library(gpunn_objects OBJECT ${gpunn_sources})
+set_source_files_properties(src/graph/devices.cpp PROPERTIES COMPILE_DEFINITIONS GPUNN_BUILD_ID="${GPUNN_BUILD_ID}")
 target_link_libraries(gpunn_objects PUBLIC gpunn_flags
-  PRIVATE Threads::Threads spdlog::spdlog ZLIB::ZLIB nlohmann_json::nlohmann_json)
+  PRIVATE Threads::Threads ${CMAKE_DL_LIBS} spdlog::spdlog ZLIB::ZLIB nlohmann_json::nlohmann_json)
 set_target_properties(gpunn_objects PROPERTIES
   POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 

@@ -1,0 +1,74 @@
+#include "src/graph/devices.hpp"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+
+#include "src/core/log.hpp"
+#include "src/ir/backend.hpp"
+
+namespace gpunn {
+namespace {
+
+constexpr const char* kPlugin = "libgpunn_cuda.so";
+constexpr const char* kEntry = "gpunn_cuda_register";
+using Entry =
+    const char* (*)(const char* build_id);  // null: devices cuda:0, cuda:1, ... are registered; else why not
+
+// The folder of the library that this function is part of, with a slash; empty when it cannot be told.
+std::string own_folder() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&own_folder), &info) == 0 || info.dli_fname == nullptr) return {};
+  const std::string path = info.dli_fname;
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
+}
+
+std::string load_cuda() {
+  // The driver first: the backend pulls in large libraries, which a machine without a GPU need not have.
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (driver == nullptr) return "no NVIDIA driver (libcuda.so.1) is installed";
+  dlclose(driver);
+  void* plugin = dlopen((own_folder() + kPlugin).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (plugin == nullptr) plugin = dlopen(kPlugin, RTLD_NOW | RTLD_LOCAL);
+  if (plugin == nullptr) {
+    const char* error = dlerror();
+    return "the CUDA backend cannot be loaded: " + std::string(error == nullptr ? kPlugin : error);
+  }
+  // It stays loaded: the driver keeps pointers into it.
+  const auto entry = reinterpret_cast<Entry>(dlsym(plugin, kEntry));
+  if (entry == nullptr) return std::string(kPlugin) + " has no " + kEntry;
+  const char* problem = entry(GPUNN_BUILD_ID);
+  return problem == nullptr ? std::string() : std::string(problem);
+}
+
+bool is_registered(std::string_view device) {
+  const std::vector<std::string> names = backend_names();
+  return std::find(names.begin(), names.end(), device) != names.end();
+}
+
+}  // namespace
+
+const std::string& why_no_cuda() {
+  static const std::string reason = load_cuda();
+  return reason;
+}
+
+std::string resolve_device(std::string_view asked, bool strict) {
+  const std::string device(asked == "cuda" ? "cuda:0" : asked);
+  if (is_registered(device)) return device;
+  const bool automatic = device == "auto";
+  if (!automatic && device.rfind("cuda:", 0) != 0) {
+    static_cast<void>(find_backend(device));  // throws, naming what there is
+  }
+  const std::string wanted = automatic ? "cuda:0" : device;
+  std::string reason = why_no_cuda();
+  if (reason.empty() && is_registered(wanted)) return wanted;
+  if (reason.empty()) reason = "there is no device " + wanted;
+  if (strict && !automatic) throw DeviceError("device " + wanted + " cannot be used: " + reason);
+  const std::string message = "running on the cpu: " + reason;
+  log_once("device" + wanted, automatic ? LogLevel::info : LogLevel::warning, message);
+  return "cpu";
+}
+
+}  // namespace gpunn

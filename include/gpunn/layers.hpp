@@ -1,0 +1,229 @@
+// Layers, with Keras's names, arguments and defaults.
+//
+// A Layer describes a computation and its weights; it holds no memory. A model gives it a name ("dense",
+// "dense_1", ... in the order of the layers, unless `.name` says otherwise), works out shapes and owns the
+// weights. Where a Keras layer keeps its own weights, ours belong to the model: the same Layer called twice
+// in one model shares its weights, in two models it has two sets.
+//
+// Images are channels-last: [height, width, channels]. Shapes are those of one sample; the batch is never
+// written. Whatever does not fit throws ShapeError naming the layer, the shapes and the line that made it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gpunn/dtype.hpp"
+#include "gpunn/error.hpp"
+#include "gpunn/export.hpp"
+#include "gpunn/shape.hpp"
+
+namespace gpunn {
+
+namespace nn {
+class LayerDefinition;
+struct SymbolicNode;
+}  // namespace nn
+
+enum class ActivationFunction : std::uint8_t { linear, relu, sigmoid, tanh, softmax, gelu };
+inline constexpr ActivationFunction linear = ActivationFunction::linear;
+inline constexpr ActivationFunction relu = ActivationFunction::relu;
+inline constexpr ActivationFunction sigmoid = ActivationFunction::sigmoid;
+inline constexpr ActivationFunction tanh = ActivationFunction::tanh;
+inline constexpr ActivationFunction softmax = ActivationFunction::softmax;  // over the last axis
+inline constexpr ActivationFunction gelu = ActivationFunction::gelu;        // exact: x * Phi(x)
+
+// How a variable gets its first values: a function of (model seed, index of the variable, element).
+struct Initializer {
+  enum class Kind : std::uint8_t {
+    zeros,
+    ones,
+    constant,
+    uniform,
+    normal,
+    glorot_uniform,
+    glorot_normal,
+    he_uniform,
+    he_normal
+  };
+  Kind kind = Kind::zeros;
+  float a = 0, b = 0;  // constant: value; uniform: low, high; normal: mean, standard deviation
+  friend bool operator==(const Initializer&, const Initializer&) = default;
+};
+inline constexpr Initializer zeros{Initializer::Kind::zeros};
+inline constexpr Initializer ones{Initializer::Kind::ones};
+inline constexpr Initializer glorot_uniform{Initializer::Kind::glorot_uniform};
+inline constexpr Initializer glorot_normal{Initializer::Kind::glorot_normal};  // truncated at two deviations
+inline constexpr Initializer he_uniform{Initializer::Kind::he_uniform};
+inline constexpr Initializer he_normal{Initializer::Kind::he_normal};  // truncated at two deviations
+constexpr Initializer constant(float value) {
+  return {Initializer::Kind::constant, value};
+}
+constexpr Initializer random_uniform(float low = -0.05f, float high = 0.05f) {
+  return {Initializer::Kind::uniform, low, high};
+}
+constexpr Initializer random_normal(float mean = 0.0f, float deviation = 0.05f) {
+  return {Initializer::Kind::normal, mean, deviation};
+}
+
+// Height and width; one number means both.
+struct Size2 {
+  std::int64_t height = 1, width = 1;
+  constexpr Size2(std::int64_t both) : height(both), width(both) {}  // NOLINT: implicit, as in Keras
+  constexpr Size2(std::int64_t h, std::int64_t w) : height(h), width(w) {}
+  friend constexpr bool operator==(const Size2&, const Size2&) = default;
+};
+
+// valid: none. same: as many zeros as make output = ceil(input / stride), the odd one below and right.
+struct Padding {
+  enum class Kind : std::uint8_t { valid, same, explicit_zeros };
+  Kind kind = Kind::valid;
+  std::int64_t top = 0, bottom = 0, left = 0, right = 0;
+  friend constexpr bool operator==(const Padding&, const Padding&) = default;
+};
+inline constexpr Padding valid{Padding::Kind::valid};
+inline constexpr Padding same{Padding::Kind::same};
+constexpr Padding pad(Size2 both_sides) {
+  return {Padding::Kind::explicit_zeros, both_sides.height, both_sides.height, both_sides.width,
+          both_sides.width};
+}
+constexpr Padding pad(std::int64_t top, std::int64_t bottom, std::int64_t left, std::int64_t right) {
+  return {Padding::Kind::explicit_zeros, top, bottom, left, right};
+}
+
+// A value in a network that is being described: what Input() starts from and a layer call returns.
+class GPUNN_API Symbolic {
+ public:
+  const Shape& shape() const;  // of one sample
+  Dtype dtype() const;
+
+  explicit Symbolic(std::shared_ptr<const nn::SymbolicNode> node) : node_(std::move(node)) {}
+  const std::shared_ptr<const nn::SymbolicNode>& node() const { return node_; }
+
+ private:
+  std::shared_ptr<const nn::SymbolicNode> node_;
+};
+
+class GPUNN_API Layer {
+ public:
+  Layer(const Symbolic& input);  // NOLINT: implicit, so that Input() stands first in a Sequential
+
+  // Applies the layer: auto y = Dense(64)(x). Layers with several inputs take a list: Add()({a, b}).
+  Symbolic operator()(const Symbolic& x, SourceLocation where = SourceLocation::current()) const;
+  Symbolic operator()(const std::vector<Symbolic>& x, SourceLocation where = SourceLocation::current()) const;
+
+  explicit Layer(std::shared_ptr<const nn::LayerDefinition> definition)
+      : definition_(std::move(definition)) {}
+  const nn::LayerDefinition& definition() const { return *definition_; }
+  const std::shared_ptr<const nn::LayerDefinition>& shared_definition() const { return definition_; }
+  const std::optional<Symbolic>& input() const { return input_; }  // when it stands for an Input
+
+ private:
+  std::shared_ptr<const nn::LayerDefinition> definition_;
+  std::optional<Symbolic> input_;
+};
+
+// ---- Every function below returns a layer; `where` records the caller's line for messages. ----------------
+
+struct InputOptions {
+  Dtype dtype = Dtype::f32;  // what the first layer computes with; data of other types is converted
+  std::string name = {};
+};
+GPUNN_API Symbolic Input(const Shape& shape, InputOptions options = {},
+                         SourceLocation where = SourceLocation::current());
+
+// [..., in] -> [..., units]: activation(x kernel + bias). kernel [in, units], bias [units].
+struct DenseOptions {
+  ActivationFunction activation = linear;
+  bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
+  Initializer bias_initializer = zeros;
+  std::string name = {};
+};
+GPUNN_API Layer Dense(std::int64_t units, DenseOptions options = {},
+                      SourceLocation where = SourceLocation::current());
+
+// [height, width, in] -> [height', width', filters]. kernel [kernel height, kernel width, in / groups,
+// filters].
+struct Conv2DOptions {
+  Size2 strides = 1;
+  Padding padding = valid;
+  Size2 dilation_rate = 1;
+  std::int64_t groups = 1;  // must divide the input channels and the filters
+  ActivationFunction activation = linear;
+  bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
+  Initializer bias_initializer = zeros;
+  std::string name = {};
+};
+GPUNN_API Layer Conv2D(std::int64_t filters, Size2 kernel_size, Conv2DOptions options = {},
+                       SourceLocation where = SourceLocation::current());
+
+struct Pooling2DOptions {
+  std::optional<Size2> strides = {};  // default: the pool size
+  Padding padding = valid;            // averages count real elements only, as in Keras
+  std::string name = {};
+};
+GPUNN_API Layer MaxPooling2D(Size2 pool_size = 2, Pooling2DOptions options = {},
+                             SourceLocation where = SourceLocation::current());
+GPUNN_API Layer AveragePooling2D(Size2 pool_size = 2, Pooling2DOptions options = {},
+                                 SourceLocation where = SourceLocation::current());
+
+struct GlobalPooling2DOptions {
+  bool keepdims = false;  // [channels], or [1, 1, channels]
+  std::string name = {};
+};
+GPUNN_API Layer GlobalMaxPooling2D(GlobalPooling2DOptions options = {},
+                                   SourceLocation where = SourceLocation::current());
+GPUNN_API Layer GlobalAveragePooling2D(GlobalPooling2DOptions options = {},
+                                       SourceLocation where = SourceLocation::current());
+
+struct LayerOptions {
+  std::string name = {};
+};
+GPUNN_API Layer Flatten(LayerOptions options = {}, SourceLocation where = SourceLocation::current());
+// One extent may be -1: what remains.
+GPUNN_API Layer Reshape(std::vector<std::int64_t> target_shape, LayerOptions options = {},
+                        SourceLocation where = SourceLocation::current());
+GPUNN_API Layer Activation(ActivationFunction function, LayerOptions options = {},
+                           SourceLocation where = SourceLocation::current());
+// y = x * scale + offset: Rescaling(1.0 / 255) for images of bytes.
+GPUNN_API Layer Rescaling(double scale, double offset = 0.0, LayerOptions options = {},
+                          SourceLocation where = SourceLocation::current());
+
+// In training, sets a share `rate` of the elements to zero and scales the others by 1 / (1 - rate).
+GPUNN_API Layer Dropout(double rate, LayerOptions options = {},
+                        SourceLocation where = SourceLocation::current());
+
+// Elementwise, two or more inputs, shapes broadcast as in numpy.
+GPUNN_API Layer Add(LayerOptions options = {}, SourceLocation where = SourceLocation::current());
+GPUNN_API Layer Multiply(LayerOptions options = {}, SourceLocation where = SourceLocation::current());
+
+struct ConcatenateOptions {
+  int axis = -1;  // of the batch, as in Keras: 1 is the first axis of a sample, -1 the last
+  std::string name = {};
+};
+GPUNN_API Layer Concatenate(ConcatenateOptions options = {},
+                            SourceLocation where = SourceLocation::current());
+
+// Over the last axis: gamma * (x - mean) / sqrt(variance + epsilon) + beta. Training uses the batch's
+// statistics and moves moving_mean and moving_variance by (1 - momentum); otherwise those are used.
+struct BatchNormalizationOptions {
+  double momentum = 0.99;
+  double epsilon = 1e-3;
+  bool center = true;
+  bool scale = true;
+  Initializer beta_initializer = zeros;
+  Initializer gamma_initializer = ones;
+  Initializer moving_mean_initializer = zeros;
+  Initializer moving_variance_initializer = ones;
+  std::string name = {};
+};
+GPUNN_API Layer BatchNormalization(BatchNormalizationOptions options = {},
+                                   SourceLocation where = SourceLocation::current());
+
+}  // namespace gpunn

@@ -1,0 +1,110 @@
+#include "src/nn/layer.hpp"
+
+#include "src/core/text.hpp"
+
+namespace gpunn {
+
+namespace {
+
+Symbolic call(const nn::Definition& layer, const std::vector<Symbolic>& x, SourceLocation where) {
+  if (layer == nullptr) throw UsageError("an Input is not a layer that can be called", where);
+  auto node = std::make_shared<nn::SymbolicNode>();
+  node->layer = layer;
+  node->where = where;
+  Specs specs;
+  for (const Symbolic& input : x) {
+    node->inputs.push_back(input.node());
+    specs.push_back(input.node()->spec);
+  }
+  node->spec = nn::infer(*layer, layer->name(), specs, where);
+  return Symbolic(std::move(node));
+}
+
+}  // namespace
+
+const Shape& Symbolic::shape() const {
+  return node_->spec.shape;
+}
+
+Dtype Symbolic::dtype() const {
+  return node_->spec.dtype;
+}
+
+Layer::Layer(const Symbolic& input) : input_(input) {
+  if (input.node()->layer != nullptr) {
+    throw UsageError("only an Input() can stand among the layers of a Sequential, not the result of a layer",
+                     input.node()->where);
+  }
+}
+
+Symbolic Layer::operator()(const Symbolic& x, SourceLocation where) const {
+  return call(definition_, {x}, where);
+}
+
+Symbolic Layer::operator()(const std::vector<Symbolic>& x, SourceLocation where) const {
+  return call(definition_, x, where);
+}
+
+Symbolic Input(const Shape& shape, InputOptions options, SourceLocation where) {
+  auto node = std::make_shared<nn::SymbolicNode>();
+  node->spec = {shape, options.dtype};
+  node->name = std::move(options.name);
+  node->where = where;
+  return Symbolic(std::move(node));
+}
+
+namespace nn {
+
+std::string_view to_string(Mode mode) {
+  switch (mode) {
+    case Mode::train:
+      return "train";
+    case Mode::evaluate:
+      return "evaluate";
+    case Mode::predict:
+      break;
+  }
+  return "predict";
+}
+
+namespace {
+
+std::string describe(const LayerDefinition& layer, std::string_view name, const Specs& inputs) {
+  std::string text =
+      name.empty() ? cat("layer ", layer.type()) : cat("layer '", name, "' (", layer.type(), ")");
+  for (std::size_t i = 0; i < inputs.size(); ++i) text += cat(i == 0 ? " on " : ", ", inputs[i].shape);
+  return text;
+}
+
+Spec trial_emission(const LayerDefinition& layer, const Specs& inputs) {
+  constexpr std::int64_t kBatch = 1;  // any would do
+  Graph graph;
+  Emission e{.graph = graph, .mode = Mode::train};
+  for (const Spec& input : inputs)
+    e.x.push_back(graph.input("x", {input.shape.with_front(kBatch), input.dtype}));
+  for (const VariableSpec& variable : layer.variables(inputs)) {
+    e.variables.push_back(graph.external(variable.name, {variable.shape},
+                                         {variable.trainable ? Store::parameters : Store::state}));
+  }
+  Spec spec = graph.spec(layer.emit(e));
+  spec.shape = spec.shape.without_front();
+  return spec;
+}
+
+}  // namespace
+
+Spec infer(const LayerDefinition& layer, std::string_view name, const Specs& inputs, SourceLocation where) {
+  if (!layer.takes(inputs.size())) {
+    throw ShapeError(cat(describe(layer, name, inputs), ": takes ",
+                         layer.takes(1) ? "one input" : "two or more inputs", ", not ", inputs.size()),
+                     where);
+  }
+  try {
+    return trial_emission(layer, inputs);
+  } catch (const ShapeError& error) {
+    throw ShapeError(cat(describe(layer, name, inputs), ": ", error.what()), where);
+  }
+}
+
+}  // namespace nn
+}  // namespace gpunn

@@ -1,0 +1,192 @@
+#include "src/nn/network.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "src/core/text.hpp"
+#include "src/nn/initializers.hpp"
+
+namespace gpunn::nn {
+
+std::string snake_case(std::string_view type) {
+  // Keras's rule: an underscore before a capital that begins a word of small letters or follows one; "2D"
+  // stays together.
+  std::string name;
+  for (std::size_t i = 0; i < type.size(); ++i) {
+    const auto upper = [&](std::size_t k) {
+      return k < type.size() && std::isupper(static_cast<unsigned char>(type[k]));
+    };
+    const auto lower = [&](std::size_t k) {
+      return k < type.size() && std::islower(static_cast<unsigned char>(type[k]));
+    };
+    if (i > 0 && upper(i) && (lower(i - 1) || lower(i + 1))) name += '_';
+    name += static_cast<char>(std::tolower(static_cast<unsigned char>(type[i])));
+  }
+  return name;
+}
+
+Network::Network(const std::vector<Symbolic>& inputs, const std::vector<Symbolic>& outputs,
+                 SourceLocation where) {
+  if (inputs.empty() || outputs.empty())
+    throw UsageError("a model needs at least one input and one output", where);
+  std::map<const SymbolicNode*, int> values;
+  for (const Symbolic& input : inputs) {
+    if (input.node()->layer != nullptr) {
+      throw UsageError("an input of a model must come from Input()", input.node()->where);
+    }
+    if (!values.emplace(input.node().get(), static_cast<int>(values_.size())).second) {
+      throw UsageError("an Input() stands twice among the inputs of a model", where);
+    }
+    add_input(*input.node());
+  }
+  for (const Symbolic& output : outputs) outputs_.push_back(visit(output.node(), values));
+}
+
+Network Network::chain(const std::vector<Layer>& layers, SourceLocation where) {
+  if (layers.empty() || !layers.front().input()) {
+    throw UsageError("the first layer of a Sequential must be an Input()", where);
+  }
+  Network network;
+  network.add_input(*layers.front().input()->node());
+  int value = 0;
+  for (std::size_t i = 1; i < layers.size(); ++i) {
+    const auto& definition = layers[i].shared_definition();
+    if (definition == nullptr) {
+      throw UsageError("an Input() can only be the first layer of a Sequential",
+                       layers[i].input()->node()->where);
+    }
+    value = network.add_call(definition, {value}, definition->where());
+  }
+  network.outputs_ = {value};
+  return network;
+}
+
+void Network::add_input(const SymbolicNode& node) {
+  const std::string stem = "input_layer";
+  std::string name = node.name.empty() ? stem : node.name;
+  for (int i = 1; std::count(input_names_.begin(), input_names_.end(), name) > 0; ++i) {
+    if (!node.name.empty()) throw UsageError(cat("two inputs are called '", name, "'"), node.where);
+    name = cat(stem, "_", i);
+  }
+  input_names_.push_back(std::move(name));
+  values_.push_back(node.spec);
+}
+
+// The number of the node's value; adds what it depends on first.
+int Network::visit(const std::shared_ptr<const SymbolicNode>& node,
+                   std::map<const SymbolicNode*, int>& values) {
+  if (const auto known = values.find(node.get()); known != values.end()) return known->second;
+  if (node->layer == nullptr) {
+    throw UsageError("an output of the model depends on this Input(), which is not among its inputs",
+                     node->where);
+  }
+  std::vector<int> inputs;
+  for (const auto& input : node->inputs) inputs.push_back(visit(input, values));
+  const int value = add_call(node->layer, std::move(inputs), node->where);
+  values.emplace(node.get(), value);
+  return value;
+}
+
+int Network::add_call(const Definition& definition, std::vector<int> inputs, SourceLocation where) {
+  Specs specs;
+  for (const int input : inputs) specs.push_back(values_[static_cast<std::size_t>(input)]);
+  const int layer = layer_index(definition, specs, where);
+  values_.push_back(infer(*definition, layers_[static_cast<std::size_t>(layer)].name, specs, where));
+  const int output = static_cast<int>(values_.size()) - 1;
+  calls_.push_back({layer, std::move(inputs), output, where});
+  return output;
+}
+
+// The layer's place; adds it when this is its first call.
+int Network::layer_index(const Definition& definition, const Specs& inputs, SourceLocation where) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].definition == definition) return static_cast<int>(i);
+  }
+  std::string name = unique_name(*definition);
+  infer(*definition, name, inputs, where);  // its message names all that does not fit; variables() would not
+  VariableSpecs variables = definition->variables(inputs);
+  const int first = variable_count_;
+  variable_count_ += static_cast<int>(variables.size());
+  layers_.push_back({std::move(name), definition, first, std::move(variables)});
+  return static_cast<int>(layers_.size()) - 1;
+}
+
+std::string Network::unique_name(const LayerDefinition& definition) const {
+  const auto taken = [&](const std::string& name) {
+    return std::find_if(layers_.begin(), layers_.end(),
+                        [&](const auto& layer) { return layer.name == name; });
+  };
+  if (!definition.name().empty()) {
+    if (const auto other = taken(definition.name()); other != layers_.end()) {
+      throw UsageError(cat("two layers are called '", definition.name(), "'; the other is a ",
+                           other->definition->type(), " from ", other->definition->where()),
+                       definition.where());
+    }
+    return definition.name();
+  }
+  const std::string stem = snake_case(definition.type());
+  std::string name = stem;
+  for (int i = 1; taken(name) != layers_.end(); ++i) name = cat(stem, "_", i);
+  return name;
+}
+
+const std::string& Network::value_name(int value) const {
+  const auto index = static_cast<std::size_t>(value);
+  if (index < inputs()) return input_names_[index];
+  return layers_[static_cast<std::size_t>(calls_[index - inputs()].layer)].name;
+}
+
+bool Network::is_chain() const {
+  if (inputs() != 1 || layers_.size() != calls_.size() ||
+      outputs_ != std::vector<int>{static_cast<int>(calls_.size())}) {
+    return false;
+  }
+  return std::all_of(calls_.begin(), calls_.end(),
+                     [](const Call& call) { return call.inputs == std::vector<int>{call.output - 1}; });
+}
+
+void Network::declare(VariableStore& store) const {
+  for (const NamedLayer& layer : layers_) {
+    for (const VariableSpec& variable : layer.variables) {
+      store.add(layer.name + "/" + variable.name, {variable.shape}, variable.trainable);
+    }
+  }
+}
+
+void Network::initialize(const VariableStore& store, std::uint64_t seed) const {
+  int index = 0;
+  for (const NamedLayer& layer : layers_) {
+    for (const VariableSpec& variable : layer.variables) {
+      Tensor values = store.tensor(index);
+      nn::initialize(variable.initializer, variable.shape, seed, static_cast<std::uint32_t>(index),
+                     values.data<float>());
+      ++index;
+    }
+  }
+}
+
+Network::Trace Network::trace(Graph& graph, Mode mode, const ValueIds& inputs,
+                              const VariableStore& store) const {
+  Trace trace;
+  for (std::size_t i = 0; i < store.variables().size(); ++i) {
+    const Variable& variable = store.variables()[i];
+    trace.variables.push_back(graph.external(variable.name, variable.spec, store.place(static_cast<int>(i))));
+  }
+  ValueIds values = inputs;
+  for (const Call& call : calls_) {
+    const NamedLayer& layer = layers_[static_cast<std::size_t>(call.layer)];
+    Emission e{.graph = graph, .mode = mode, .layer = layer.name, .updates = &trace.updates};
+    e.stream = static_cast<std::uint32_t>(call.output);  // each call of a shared dropout draws its own
+    for (const int input : call.inputs) e.x.push_back(values[static_cast<std::size_t>(input)]);
+    for (std::size_t i = 0; i < layer.variables.size(); ++i) {
+      e.variables.push_back(trace.variables[static_cast<std::size_t>(layer.first_variable) + i]);
+    }
+    graph.set_layer(layer.name, call.where);
+    values.push_back(layer.definition->emit(e));
+  }
+  graph.set_layer("");
+  for (const int output : outputs_) trace.outputs.push_back(values[static_cast<std::size_t>(output)]);
+  return trace;
+}
+
+}  // namespace gpunn::nn

@@ -34,7 +34,8 @@ Layer dense(const ConfigReader& c, std::string name) {
                 .use_bias = c.boolean("use_bias", true),
                 .kernel_initializer = c.initializer("kernel_initializer", glorot_uniform),
                 .bias_initializer = c.initializer("bias_initializer", zeros),
-                .name = std::move(name)});
+                .name = std::move(name)},
+               {});
 }
 
 Layer conv2d(const ConfigReader& c, std::string name) {
@@ -47,7 +48,8 @@ Layer conv2d(const ConfigReader& c, std::string name) {
                  .use_bias = c.boolean("use_bias", true),
                  .kernel_initializer = c.initializer("kernel_initializer", glorot_uniform),
                  .bias_initializer = c.initializer("bias_initializer", zeros),
-                 .name = std::move(name)});
+                 .name = std::move(name)},
+                {});
 }
 
 Pooling2DOptions pooling(const ConfigReader& c, std::string name) {
@@ -66,7 +68,8 @@ Layer batch_normalization(const ConfigReader& c, std::string name) {
        .gamma_initializer = c.initializer("gamma_initializer", ones),
        .moving_mean_initializer = c.initializer("moving_mean_initializer", zeros),
        .moving_variance_initializer = c.initializer("moving_variance_initializer", ones),
-       .name = std::move(name)});
+       .name = std::move(name)},
+      {});
 }
 
 struct LayerType {
@@ -75,25 +78,29 @@ struct LayerType {
 };
 using C = const ConfigReader&;
 using N = std::string;
+// A layer read from a file has no line of a program: the empty location at the end of each call says so.
 const LayerType kLayerTypes[] = {
     {"Dense", dense},
     {"Conv2D", conv2d},
-    {"MaxPooling2D", [](C c, N n) { return MaxPooling2D(c.size("pool_size", 2), pooling(c, n)); }},
-    {"AveragePooling2D", [](C c, N n) { return AveragePooling2D(c.size("pool_size", 2), pooling(c, n)); }},
+    {"MaxPooling2D", [](C c, N n) { return MaxPooling2D(c.size("pool_size", 2), pooling(c, n), {}); }},
+    {"AveragePooling2D",
+     [](C c, N n) { return AveragePooling2D(c.size("pool_size", 2), pooling(c, n), {}); }},
     {"GlobalMaxPooling2D",
-     [](C c, N n) { return GlobalMaxPooling2D({.keepdims = c.boolean("keepdims", false), .name = n}); }},
+     [](C c, N n) { return GlobalMaxPooling2D({.keepdims = c.boolean("keepdims", false), .name = n}, {}); }},
     {"GlobalAveragePooling2D",
-     [](C c, N n) { return GlobalAveragePooling2D({.keepdims = c.boolean("keepdims", false), .name = n}); }},
-    {"Flatten", [](C, N n) { return Flatten({.name = n}); }},
-    {"Reshape", [](C c, N n) { return Reshape(c.integers("target_shape"), {.name = n}); }},
-    {"Activation", [](C c, N n) { return Activation(c.activation("activation"), {.name = n}); }},
+     [](C c, N n) {
+       return GlobalAveragePooling2D({.keepdims = c.boolean("keepdims", false), .name = n}, {});
+     }},
+    {"Flatten", [](C, N n) { return Flatten({.name = n}, {}); }},
+    {"Reshape", [](C c, N n) { return Reshape(c.integers("target_shape"), {.name = n}, {}); }},
+    {"Activation", [](C c, N n) { return Activation(c.activation("activation"), {.name = n}, {}); }},
     {"Rescaling",
-     [](C c, N n) { return Rescaling(c.number("scale", 1), c.number("offset", 0), {.name = n}); }},
-    {"Dropout", [](C c, N n) { return Dropout(c.number("rate", 0), {.name = n}); }},
-    {"Add", [](C, N n) { return Add({.name = n}); }},
-    {"Multiply", [](C, N n) { return Multiply({.name = n}); }},
+     [](C c, N n) { return Rescaling(c.number("scale", 1), c.number("offset", 0), {.name = n}, {}); }},
+    {"Dropout", [](C c, N n) { return Dropout(c.number("rate", 0), {.name = n}, {}); }},
+    {"Add", [](C, N n) { return Add({.name = n}, {}); }},
+    {"Multiply", [](C, N n) { return Multiply({.name = n}, {}); }},
     {"Concatenate",
-     [](C c, N n) { return Concatenate({.axis = static_cast<int>(c.integer("axis", -1)), .name = n}); }},
+     [](C c, N n) { return Concatenate({.axis = static_cast<int>(c.integer("axis", -1)), .name = n}, {}); }},
     {"BatchNormalization", batch_normalization},
 };
 

@@ -61,6 +61,26 @@ Network Network::chain(const std::vector<Layer>& layers, SourceLocation where) {
   return network;
 }
 
+Network Network::assemble(const Parts& parts) {
+  Network network;
+  const auto expect = [](int number, std::size_t known, const char* what) {
+    if (number < 0 || static_cast<std::size_t>(number) >= known)
+      throw UsageError(cat("there is no ", what, " ", number));
+  };
+  if (parts.inputs.empty() || parts.outputs.empty())
+    throw UsageError("a model needs at least one input and one output");
+  for (const Symbolic& input : parts.inputs) network.add_input(*input.node());
+  for (const Call& call : parts.calls) {
+    expect(call.layer, parts.layers.size(), "layer");
+    for (const int input : call.inputs) expect(input, network.values_.size(), "value");
+    network.add_call(parts.layers[static_cast<std::size_t>(call.layer)].shared_definition(), call.inputs,
+                     call.where);
+  }
+  for (const int output : parts.outputs) expect(output, network.values_.size(), "value");
+  network.outputs_ = parts.outputs;
+  return network;
+}
+
 void Network::add_input(const SymbolicNode& node) {
   const std::string stem = "input_layer";
   std::string name = node.name.empty() ? stem : node.name;

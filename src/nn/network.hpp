@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/graph/variables.hpp"
+#include "src/ir/variables.hpp"
 #include "src/nn/layer.hpp"
 
 namespace gpunn::nn {
@@ -31,6 +31,15 @@ class Network {
   // What leads from `inputs` to `outputs`. Throws UsageError when an output depends on an input that is not
   // listed, or two layers have the same name.
   Network(const std::vector<Symbolic>& inputs, const std::vector<Symbolic>& outputs, SourceLocation where);
+  // The same from numbered parts: inputs, then calls[i] = layers[layer](values...). Throws UsageError for
+  // numbers that do not exist yet.
+  struct Parts {
+    std::vector<Symbolic> inputs;
+    std::vector<Layer> layers;
+    std::vector<Call> calls;
+    std::vector<int> outputs;
+  };
+  static Network assemble(const Parts& parts);
   // A chain; the first layer is an Input.
   static Network chain(const std::vector<Layer>& layers, SourceLocation where);
 

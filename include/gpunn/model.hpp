@@ -1,0 +1,187 @@
+// Models: networks with weights, that can be trained, evaluated, used and saved.
+//
+//   gpunn::Sequential model({gpunn::Input({10}), gpunn::Dense(64, {.activation = gpunn::relu}),
+//                            gpunn::Dense(1, {.activation = gpunn::sigmoid})});
+//   model.compile({.optimizer = gpunn::Adam(), .loss = gpunn::BinaryCrossentropy(), .metrics =
+//   {gpunn::accuracy}}); model.fit(x, y, {.epochs = 10});
+//
+// Different models may be used in different threads at once; one model may not. Equal seeds give equal
+// weights, bit for bit, whatever the number of threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gpunn/callbacks.hpp"
+#include "gpunn/data.hpp"
+#include "gpunn/layers.hpp"
+#include "gpunn/losses.hpp"
+#include "gpunn/metrics.hpp"
+#include "gpunn/optimizers.hpp"
+#include "gpunn/tensor.hpp"
+
+namespace gpunn {
+
+struct ModelState;
+
+struct ModelOptions {
+  std::string name = {};        // default: "sequential" or "functional"
+  std::string device = "auto";  // "auto" or "cpu"
+  int threads = 0;              // 0: as many as the process may use. The results do not depend on it.
+  std::uint64_t seed = 0;       // of initial weights, dropout and, unless fit() is given another, shuffling
+};
+
+struct TrainingOptions {
+  Optimizer optimizer = SGD();
+  Loss loss = {};
+  std::vector<Metric> metrics = {};
+  int steps_per_execution = 1;  // batch callbacks and interruption act between so many steps
+};
+
+enum class Verbose : std::uint8_t {
+  automatic,  // bar on a terminal, else lines
+  silent,
+  bar,    // Keras's progress bar, redrawn in place
+  lines,  // one line per epoch, and one every few seconds within a long one
+};
+
+struct FitOptions {
+  int epochs = 1;
+  std::int64_t batch_size = 32;
+  bool shuffle = true;
+  DatasetPtr validation_data = nullptr;
+  double validation_split = 0;               // the last share of the samples, set apart before shuffling
+  std::map<int, float> class_weight = {};    // by class number (sparse or binary labels); 1 for others
+  std::optional<Tensor> sample_weight = {};  // [samples] f32; multiplies the loss of each sample
+  std::vector<CallbackPtr> callbacks = {};
+  Verbose verbose = Verbose::automatic;
+  int initial_epoch = 0;
+  std::optional<std::uint64_t> seed = {};  // of shuffling; default: the model's
+  int prefetch = 2;                        // batches read ahead for data that is not in memory; 0: none
+  bool check_data = true;  // refuse NaN and infinities (DataError naming the row); labels are always checked
+  bool terminate_on_nan = false;            // throw Diverged when the loss is no longer finite, else warn
+  const std::atomic<bool>* stop = nullptr;  // set it to end fit() after the step in progress (StopOnSignal)
+};
+
+struct EvaluateOptions {
+  std::int64_t batch_size = 32;
+  Verbose verbose = Verbose::silent;
+  int prefetch = 2;
+  bool check_data = true;
+};
+
+struct PredictOptions {
+  std::int64_t batch_size = 32;
+};
+
+struct PlanOptions {
+  std::string mode = "train";  // "train", "evaluate", "predict"
+  std::int64_t batch_size = 32;
+};
+
+// What a step will do and use. Nothing of it has been allocated.
+struct StepPlan {
+  std::string text;  // tables for people
+  std::string json;
+};
+
+class GPUNN_API Model {
+ public:
+  // The functional form: what leads from `input` to `output`.
+  Model(const Symbolic& input, const Symbolic& output, ModelOptions options = {},
+        SourceLocation where = SourceLocation::current());
+  Model(const std::vector<Symbolic>& inputs, const std::vector<Symbolic>& outputs, ModelOptions options = {},
+        SourceLocation where = SourceLocation::current());
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  virtual ~Model();
+
+  // Chooses how to train. Throws UsageError for settings out of range, ShapeError when loss and output
+  // differ.
+  void compile(TrainingOptions options, SourceLocation where = SourceLocation::current());
+
+  // Trains. Throws UsageError before compile(), ShapeError when the data does not fit the model, DataError
+  // for labels out of range and numbers that are not finite, Diverged. After any exception the model is as it
+  // was after the last complete step.
+  History fit(const DatasetPtr& data, FitOptions options = {},
+              SourceLocation where = SourceLocation::current());
+  History fit(const Tensor& x, const Tensor& y, FitOptions options = {},
+              SourceLocation where = SourceLocation::current());
+  // Rows one after the other; the number of samples follows from the model's input.
+  History fit(std::span<const float> x, std::span<const float> y, FitOptions options = {},
+              SourceLocation where = SourceLocation::current());
+  History fit(std::span<const float> x, std::span<const std::int32_t> y, FitOptions options = {},
+              SourceLocation where = SourceLocation::current());
+
+  // Averages of loss and metrics.
+  Logs evaluate(const DatasetPtr& data, EvaluateOptions options = {},
+                SourceLocation where = SourceLocation::current());
+  Logs evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options = {},
+                SourceLocation where = SourceLocation::current());
+
+  // The (first) output for each row of x.
+  Tensor predict(const Tensor& x, PredictOptions options = {},
+                 SourceLocation where = SourceLocation::current());
+  Tensor predict(std::span<const float> x, PredictOptions options = {},
+                 SourceLocation where = SourceLocation::current());
+  // All outputs, for models with several inputs or outputs. Targets of the data set are not looked at.
+  std::vector<Tensor> predict(const DatasetPtr& data, PredictOptions options = {},
+                              SourceLocation where = SourceLocation::current());
+
+  // One step on these samples; the logs are of this batch.
+  Logs train_on_batch(const Tensor& x, const Tensor& y, std::optional<Tensor> sample_weight = {},
+                      SourceLocation where = SourceLocation::current());
+
+  std::string summary() const;                    // Keras's table
+  StepPlan plan(PlanOptions options = {}) const;  // "train" and "evaluate": after compile()
+  std::int64_t count_params() const;
+  const std::string& name() const;
+
+  // Weights by Keras's names: "dense/kernel". The tensors share the model's memory.
+  std::vector<std::string> weight_names() const;
+  Tensor weight(std::string_view name) const;  // throws UsageError
+
+  double learning_rate() const;
+  void set_learning_rate(double rate);
+  std::int64_t steps() const;  // optimizer steps done
+  void stop_training();        // for callbacks: ends fit() after the current epoch (or group of steps)
+
+  // The architecture, the weights and, after compile(), the training settings and the optimizer's state, in
+  // one safetensors file. Throws FileError; never leaves a partial file.
+  void save(const std::filesystem::path& path) const;
+  void save_weights(const std::filesystem::path& path) const;
+  // By name and shape, all or nothing. Throws DataError naming the first that is missing or does not fit.
+  void load_weights(const std::filesystem::path& path);
+
+  // A model for predict() alone, in another thread if you like, that shares these weights (training the
+  // original changes them under it).
+  Model clone_for_inference() const;
+
+ protected:
+  explicit Model(std::unique_ptr<ModelState> state);
+  std::unique_ptr<ModelState> state_;
+  friend GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options);
+};
+
+// A chain of layers; the first is an Input.
+class GPUNN_API Sequential final : public Model {
+ public:
+  Sequential(std::initializer_list<Layer> layers, ModelOptions options = {},
+             SourceLocation where = SourceLocation::current());
+  Sequential(const std::vector<Layer>& layers, ModelOptions options = {},
+             SourceLocation where = SourceLocation::current());
+};
+
+// What save() wrote. A name in `options` replaces the saved one. Throws FileError, and DataError for a file
+// that is not a saved model.
+GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options = {});
+
+}  // namespace gpunn

@@ -1,0 +1,208 @@
+#include "src/train/batches.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "src/core/text.hpp"
+#include "src/io/gather.hpp"
+#include "src/train/objectives.hpp"
+
+namespace gpunn::train {
+namespace {
+
+// [28, 28] holds what [28, 28, 1] holds: trailing ones say nothing.
+bool same_but_for_ones(const Shape& a, const Shape& b) {
+  const int rank = std::max(a.rank(), b.rank());
+  for (int axis = 0; axis < rank; ++axis) {
+    if ((axis < a.rank() ? a[axis] : 1) != (axis < b.rank() ? b[axis] : 1)) return false;
+  }
+  return true;
+}
+
+template <class T>
+bool allowed(const FieldRule& rule, T value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (rule.finite && !std::isfinite(value)) return false;
+  }
+  // Written so that NaN is out of bounds.
+  return !rule.bounded || (static_cast<double>(value) >= rule.low && static_cast<double>(value) <= rule.high);
+}
+
+template <class T>
+const T* first_refused(const FieldRule& rule, const std::byte* row, std::int64_t elements) {
+  const T* values = reinterpret_cast<const T*>(row);
+  const T* end = values + elements;
+  const T* found = std::find_if(values, end, [&](T value) { return !allowed(rule, value); });
+  return found == end ? nullptr : found;
+}
+
+// Throws DataError when an element of the row is not allowed. A batch of -1: `row_number` is the sample's.
+void check_row(const FieldRule& rule, const FieldFormat& format, const std::byte* row, std::int64_t batch,
+               std::int64_t row_number, const ReaderOptions& options) {
+  const auto refuse = [&](double value) {
+    const std::string where =
+        batch < 0 ? cat("sample ", row_number) : cat("row ", row_number, " of batch ", batch);
+    const std::string wanted =
+        !rule.bounded ? "is not finite" : cat("is not from ", rule.low, " to ", rule.high);
+    throw DataError(cat(options.function, ": ", where, " of the data: ", rule.name, " ", value, " ", wanted),
+                    options.where);
+  };
+  const std::int64_t elements = format.shape.elements();
+  if (format.dtype == Dtype::f32) {
+    if (const float* bad = first_refused<float>(rule, row, elements)) refuse(*bad);
+  } else if (format.dtype == Dtype::i32) {
+    if (const auto* bad = first_refused<std::int32_t>(rule, row, elements)) refuse(*bad);
+  }
+}
+
+FieldRule label_rule(const Loss& loss, const Shape& output) {
+  FieldRule rule{.name = "label", .dtype = label_dtype(loss)};
+  if (rule.dtype == Dtype::i32) {
+    rule.bounded = true;
+    rule.high = static_cast<double>(output[-1] - 1);
+  } else if (loss.kind != Loss::Kind::mean_squared_error) {
+    rule.bounded = true;
+    rule.high = 1;
+  }
+  return rule;
+}
+
+}  // namespace
+
+Shape label_shape(const Loss& loss, const Shape& output) {
+  if (label_dtype(loss) == Dtype::f32) return output;
+  return Shape(
+      output.extents().first(static_cast<std::size_t>(output.rank() - 1)));  // one per vector of classes
+}
+
+BatchReader::BatchReader(const DatasetPtr& data, const nn::Network& network, const TrainingOptions* training,
+                         ReaderOptions options)
+    : options_(std::move(options)),
+      inputs_(network.inputs()),
+      resident_(data && !data->resident().empty()),
+      loader_(data, options_.loader) {
+  const std::vector<Field> inputs = data->inputs(), targets = data->targets();
+  if (inputs.size() != inputs_) {
+    throw ShapeError(
+        cat(options_.function, ": the data has ", inputs.size(), " inputs, the model takes ", inputs_),
+        options_.where);
+  }
+  for (std::size_t i = 0; i < inputs_; ++i) {
+    const Spec& wanted = network.input(i);
+    add_field(inputs[i], wanted.shape,
+              {.name = cat("input ", i), .dtype = wanted.dtype, .finite = options_.check_data});
+  }
+  if (options_.with_labels) {
+    if (targets.size() != 1) {
+      throw ShapeError(
+          cat(options_.function, ": the data has ", targets.size(), " targets, the model learns one"),
+          options_.where);
+    }
+    const Shape& output = network.output(0).shape;
+    add_field(targets[0], label_shape(training->loss, output), label_rule(training->loss, output));
+    weighted_ = data->has_weights();
+    if (weighted_) {
+      add_field({}, {}, {.name = "weight", .bounded = true, .high = std::numeric_limits<float>::max()});
+    }
+  }
+  bases_.resize(formats_.size());
+  converted_.resize(formats_.size());
+  if (!resident_) return;
+  convert_columns(data->resident());
+  check_resident(*data);
+}
+
+void BatchReader::add_field(const Field& field, const Shape& wanted, FieldRule rule) {
+  if (!same_but_for_ones(field.shape, wanted)) {
+    throw ShapeError(cat(options_.function, ": ", rule.name, " of the data is ", field.shape,
+                         " per sample, where the model has ", wanted),
+                     options_.where);
+  }
+  // Bytes in memory go to the step as they are; the loader makes floats of others.
+  const bool bytes = resident_ && field.dtype == Dtype::u8 && rule.dtype == Dtype::f32;
+  formats_.push_back({wanted, bytes ? Dtype::u8 : rule.dtype, bytes ? field.scale : 1.0f});
+  rules_.push_back(std::move(rule));
+}
+
+void BatchReader::convert_columns(std::span<const Tensor> columns) {
+  for (std::size_t k = 0; k < formats_.size(); ++k) {
+    columns_.push_back(columns[k].to(formats_[k].dtype));  // the same tensor where the dtype is right
+    bases_[k] = columns_[k].bytes();
+  }
+}
+
+void BatchReader::check_resident(const Dataset& data) const {
+  constexpr std::int64_t kChunk = 1024;
+  std::vector<std::int64_t> rows;
+  for (std::int64_t begin = 0; begin < data.size(); begin += kChunk) {
+    rows.resize(static_cast<std::size_t>(std::min(kChunk, data.size() - begin)));
+    std::iota(rows.begin(), rows.end(), begin);
+    data.to_resident_rows(rows);
+    for (std::size_t k = 0; k < formats_.size(); ++k) {
+      if (formats_[k].dtype == Dtype::u8) continue;
+      const std::size_t row_bytes = Spec{formats_[k].shape, formats_[k].dtype}.size_bytes();
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        check_row(rules_[k], formats_[k], columns_[k].bytes() + static_cast<std::size_t>(rows[i]) * row_bytes,
+                  -1, begin + static_cast<std::int64_t>(i), options_);
+      }
+    }
+  }
+}
+
+StepKey BatchReader::key(nn::Mode mode, std::int64_t batch) const {
+  StepKey key{.mode = mode, .batch = batch, .inputs = {}, .labels = {}, .weighted = weighted_};
+  key.inputs.assign(formats_.begin(), formats_.begin() + static_cast<std::ptrdiff_t>(inputs_));
+  if (options_.with_labels) key.labels = {formats_[inputs_]};
+  return key;
+}
+
+std::int64_t BatchReader::next() {
+  batch_ = loader_.next();
+  if (batch_ == nullptr) return 0;
+  if (!resident_) take_batch();
+  return batch_->size;
+}
+
+// Checks what the loader delivered and converts what is not of the dtype the step reads.
+void BatchReader::take_batch() {
+  for (std::size_t k = 0; k < formats_.size(); ++k) {
+    const FieldFormat& format = formats_[k];
+    const Dtype delivered = delivered_dtype(loader_.fields()[k]);
+    bases_[k] = batch_->fields[k];
+    if (delivered != format.dtype) {
+      converted_[k] =
+          Tensor::borrow(format.shape.with_front(batch_->size), delivered, bases_[k]).to(format.dtype);
+      bases_[k] = converted_[k].bytes();
+    }
+    const std::size_t row_bytes = Spec{format.shape, format.dtype}.size_bytes();
+    for (std::int64_t i = 0; i < batch_->size; ++i) {
+      const std::byte* row =
+          static_cast<const std::byte*>(bases_[k]) + static_cast<std::size_t>(i) * row_bytes;
+      check_row(rules_[k], format, row, batch_->index, i, options_);
+    }
+  }
+}
+
+void BatchReader::bind(Executable& executable) {
+  if (!resident_) {
+    for (std::size_t k = 0; k < bases_.size(); ++k)
+      executable.set_input(static_cast<int>(k), bases_[k], nullptr);
+    return;
+  }
+  // The loader writes the rows of every batch to the same place, which a step has to be told once.
+  if (bound_ == &executable && bound_rows_ == batch_->rows.data()) return;
+  bind_rows(executable, batch_->rows.data());
+  bound_ = &executable;
+  bound_rows_ = batch_->rows.data();
+}
+
+void BatchReader::bind_rows(Executable& executable, const std::int64_t* rows) const {
+  for (std::size_t k = 0; k < bases_.size(); ++k) {
+    executable.set_source(static_cast<int>(k), bases_[k], columns_[k].shape()[0]);
+  }
+  for (std::size_t k = 0; k < bases_.size(); ++k) executable.set_input(static_cast<int>(k), bases_[k], rows);
+}
+
+}  // namespace gpunn::train

@@ -1,0 +1,38 @@
+// Losses, metrics and optimizers as nodes of a training graph.
+#pragma once
+
+#include <string>
+
+#include "gpunn/graph.hpp"
+#include "gpunn/losses.hpp"
+#include "gpunn/metrics.hpp"
+#include "gpunn/model.hpp"
+#include "src/ir/variables.hpp"
+#include "src/nn/layer.hpp"
+
+namespace gpunn::train {
+
+// What labels a loss reads: class numbers, or numbers like the output.
+Dtype label_dtype(const Loss& loss);
+
+// The (sum, rows) pair of the loss of `predictions`; `weights` may be kNoValue.
+ValueId emit_loss(Graph& graph, const Loss& loss, ValueId predictions, ValueId labels, ValueId weights);
+
+// The kind that `accuracy` stands for, as Keras chooses: by the output and the labels the loss reads.
+Metric resolve(Metric metric, const Loss& loss, const Spec& output);
+ValueId emit_metric(Graph& graph, Metric resolved, ValueId predictions, ValueId labels);
+std::string metric_name(Metric metric);
+
+// Slots (moments) the optimizer keeps per parameter.
+int slots(const Optimizer& optimizer);
+void validate(const Optimizer& optimizer, SourceLocation where);  // throws UsageError
+// The reduce and update segments over all parameters.
+void emit_optimizer(Graph& graph, const Optimizer& optimizer, const VariableStore& store);
+
+nn::Json to_json(const Loss& loss);
+nn::Json to_json(const Optimizer& optimizer);
+Loss loss_from(const nn::Json& json);            // throws DataError
+Optimizer optimizer_from(const nn::Json& json);  // throws DataError
+Metric metric_from(const std::string& name);     // throws DataError
+
+}  // namespace gpunn::train

@@ -1,0 +1,214 @@
+// Saved models: one safetensors file. The architecture and the training settings are JSON in its metadata.
+
+#include <cstring>
+
+#include "gpunn/io.hpp"
+#include "gpunn/model.hpp"
+#include "src/core/text.hpp"
+#include "src/train/model_state.hpp"
+#include "src/train/objectives.hpp"
+
+namespace gpunn {
+namespace {
+
+using nn::Json;
+
+constexpr int kFormat = 1;  // of the JSON
+constexpr const char* kMetadataKey = "gpunn_model";
+
+std::string slot_name(int slot, const std::string& variable) {
+  return cat("optimizer/slot", slot, "/", variable);
+}
+
+Json architecture(const ModelState& state) {
+  const nn::Network& network = state.network;
+  Json json = {{"format", kFormat}, {"class_name", state.kind}, {"name", state.options.name}};
+  json["inputs"] = Json::array();
+  for (std::size_t i = 0; i < network.inputs(); ++i) {
+    json["inputs"].push_back({{"name", network.input_names()[i]},
+                              {"shape", nn::to_json(network.input(i).shape)},
+                              {"dtype", to_string(network.input(i).dtype)}});
+  }
+  json["layers"] = Json::array();
+  for (const auto& layer : network.layers()) {
+    json["layers"].push_back({{"class_name", layer.definition->type()},
+                              {"name", layer.name},
+                              {"config", layer.definition->config()}});
+  }
+  json["calls"] = Json::array();
+  for (const auto& call : network.calls())
+    json["calls"].push_back({{"layer", call.layer}, {"inputs", call.inputs}});
+  json["outputs"] = network.outputs();
+  return json;
+}
+
+Json training_settings(const ModelState& state) {
+  const TrainingOptions& training = *state.training;
+  Json metrics = Json::array();
+  for (const Metric metric : training.metrics) metrics.push_back(train::metric_name(metric));
+  return {{"optimizer", train::to_json(training.optimizer)},
+          {"loss", train::to_json(training.loss)},
+          {"metrics", metrics},
+          {"steps_per_execution", training.steps_per_execution},
+          {"learning_rate", state.learning_rate},
+          {"step", state.step},
+          {"epoch", state.epoch}};
+}
+
+std::vector<io::NamedTensor> weights_of(const ModelState& state) {
+  std::vector<io::NamedTensor> tensors;
+  const auto& variables = state.variables.variables();
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    tensors.push_back({variables[i].name, state.variables.tensor(static_cast<int>(i))});
+  }
+  return tensors;
+}
+
+// The optimizer's slots, once there are any.
+std::vector<io::NamedTensor> slots_of(const ModelState& state) {
+  std::vector<io::NamedTensor> tensors;
+  if (!state.training || state.step == 0) return tensors;
+  const auto& variables = state.variables.variables();
+  for (int slot = 0; slot < train::slots(state.training->optimizer); ++slot) {
+    for (std::size_t i = 0; i < variables.size(); ++i) {
+      if (!variables[i].trainable) continue;
+      tensors.push_back(
+          {slot_name(slot, variables[i].name), state.variables.slot(static_cast<int>(i), slot)});
+    }
+  }
+  return tensors;
+}
+
+// Throws DataError unless the file has a tensor of this name, shape and dtype.
+const Tensor& expect_tensor(const io::SafetensorsFile& file, const std::string& name, const Shape& shape) {
+  const Tensor* found = file.find(name);
+  if (found == nullptr) throw DataError(cat("there is no '", name, "'"));
+  if (found->shape() != shape || found->dtype() != Dtype::f32) {
+    throw DataError(
+        cat("'", name, "' is ", found->dtype(), " ", found->shape(), ", the model has f32 ", shape));
+  }
+  return *found;
+}
+
+void expect_weights(const ModelState& state, const io::SafetensorsFile& file) {
+  for (const Variable& variable : state.variables.variables())
+    expect_tensor(file, variable.name, variable.spec.shape);
+}
+
+void copy_into(const std::vector<io::NamedTensor>& tensors, const io::SafetensorsFile& file) {
+  for (const auto& [name, tensor] : tensors) expect_tensor(file, name, tensor.shape());  // all or nothing
+  for (const auto& [name, tensor] : tensors) {
+    Tensor to = tensor;
+    if (to.size_bytes() > 0) std::memcpy(to.bytes(), file.find(name)->bytes(), to.size_bytes());
+  }
+}
+
+Dtype dtype_from(const std::string& name) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::i32}) {
+    if (to_string(dtype) == name) return dtype;
+  }
+  throw DataError(cat("an input has the dtype '", name, "'"));
+}
+
+nn::Network network_from(const Json& json) {
+  nn::Network::Parts parts;
+  for (const Json& input : json.at("inputs")) {
+    const nn::ConfigReader config(input, "input");
+    const std::vector<std::int64_t> extents = config.integers("shape");
+    parts.inputs.push_back(
+        Input(Shape(std::span(extents)),
+              {.dtype = dtype_from(config.text("dtype", "f32")), .name = config.text("name", "")},
+              SourceLocation{}));
+  }
+  for (const Json& layer : json.at("layers")) {
+    const nn::ConfigReader config(layer, "layer");
+    parts.layers.push_back(
+        nn::layer_from_config(config.text("class_name", ""), layer.at("config"), config.text("name", "")));
+  }
+  for (const Json& call : json.at("calls")) {
+    parts.calls.push_back({call.at("layer").get<int>(), call.at("inputs").get<std::vector<int>>(), 0, {}});
+  }
+  parts.outputs = json.at("outputs").get<std::vector<int>>();
+  return nn::Network::assemble(parts);
+}
+
+void restore_training(ModelState& state, const Json& json, const io::SafetensorsFile& file) {
+  const nn::ConfigReader config(json, "training");
+  TrainingOptions training;
+  training.optimizer = train::optimizer_from(json.at("optimizer"));
+  train::validate(training.optimizer, {});
+  training.loss = train::loss_from(json.at("loss"));
+  for (const Json& metric : json.at("metrics"))
+    training.metrics.push_back(train::metric_from(metric.get<std::string>()));
+  training.steps_per_execution = static_cast<int>(config.integer("steps_per_execution", 1));
+  state.set_training(std::move(training));
+  state.learning_rate = config.number("learning_rate", state.learning_rate);
+  state.step = config.integer("step", 0);
+  state.epoch = config.integer("epoch", 0);
+  if (state.step == 0) return;
+  state.allocate_training();
+  copy_into(slots_of(state), file);
+}
+
+std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOptions options) {
+  const auto found = file.metadata.find(kMetadataKey);
+  if (found == file.metadata.end())
+    throw DataError("it has weights but no model; load_weights() reads such files");
+  const Json json = Json::parse(found->second);
+  if (json.at("format") != kFormat)
+    throw DataError(cat("its model has the format ", json.at("format").dump()));
+  const nn::ConfigReader config(json, "model");
+  if (options.name.empty()) options.name = config.text("name", "");
+  auto state = std::make_unique<ModelState>(network_from(json), std::move(options),
+                                            config.text("class_name", "Functional"), SourceLocation{});
+  expect_weights(*state, file);  // before memory of the sizes that the file claims is allocated
+  state->variables.allocate(false, 0);
+  copy_into(weights_of(*state), file);
+  if (json.contains("training")) restore_training(*state, json.at("training"), file);
+  return state;
+}
+
+}  // namespace
+
+void Model::save(const std::filesystem::path& path) const {
+  Json json = architecture(*state_);
+  std::vector<io::NamedTensor> tensors = weights_of(*state_);
+  if (state_->training) {
+    json["training"] = training_settings(*state_);
+    for (io::NamedTensor& slot : slots_of(*state_)) tensors.push_back(std::move(slot));
+  }
+  io::save_safetensors(path, tensors, {{kMetadataKey, json.dump()}});
+}
+
+void Model::save_weights(const std::filesystem::path& path) const {
+  io::save_safetensors(path, weights_of(*state_));
+}
+
+void Model::load_weights(const std::filesystem::path& path) {
+  const io::SafetensorsFile file = io::load_safetensors(path);
+  try {
+    copy_into(weights_of(*state_), file);
+  } catch (const DataError& error) {
+    throw DataError(cat(path.string(), ": ", error.what()));
+  }
+}
+
+Model load_model(const std::filesystem::path& path, ModelOptions options) {
+  const io::SafetensorsFile file = io::load_safetensors(path);
+  const auto wrong = [&](const std::exception& error) {
+    return DataError(cat(path.string(), ": not a model that can be loaded: ", error.what()));
+  };
+  try {
+    return Model(state_from(file, std::move(options)));
+  } catch (const nlohmann::json::exception& error) {
+    throw wrong(error);
+  } catch (const DataError& error) {
+    throw wrong(error);
+  } catch (const ShapeError& error) {
+    throw wrong(error);
+  } catch (const UsageError& error) {
+    throw wrong(error);
+  }
+}
+
+}  // namespace gpunn

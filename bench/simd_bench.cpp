@@ -149,6 +149,76 @@ void dense_rows(const Kernels& k) {
   }
 }
 
+Conv2d image_conv(std::int64_t batch, std::int64_t side, std::int64_t channels, std::int64_t kernel,
+                  std::int64_t filters, std::int64_t pad, std::int64_t pool, std::int64_t needed = 0) {
+  const std::int64_t out = needed ? needed : (side + 2 * pad - kernel + 1) / pool;
+  const std::int64_t full = (side + 2 * pad - kernel + 1) / pool;
+  Conv2d c{.batch = batch,
+           .height = side,
+           .width = side,
+           .channels = channels,
+           .kernel_h = kernel,
+           .kernel_w = kernel,
+           .filters = filters,
+           .pad_top = pad,
+           .pad_left = pad,
+           .out_h = out,
+           .out_w = out};
+  c.x_row = side * channels, c.x_image = side * c.x_row;
+  c.y_row = full * filters, c.y_image = full * c.y_row;
+  return c;
+}
+
+std::string describe(const char* what, const Conv2d& c) {
+  return std::string(what) + " " + std::to_string(c.height) + "x" + std::to_string(c.channels) + " * " +
+         std::to_string(c.kernel_h) + "x" + std::to_string(c.filters) + (c.pad_top ? " same" : "");
+}
+
+double conv_flops(const Conv2d& c, std::int64_t pool) {
+  return 2.0 * static_cast<double>(c.batch * c.out_h * c.out_w * pool * pool * c.kernel_h * c.kernel_w *
+                                   c.channels * c.filters);
+}
+
+void conv_rows_of(const Kernels& k, const Conv2d& c, bool pooled) {
+  const auto x = random_values(c.batch * c.x_image);
+  const auto w = random_values(c.kernel_h * c.kernel_w * c.channels * c.filters, 0.1f),
+             bias = random_values(c.filters, 0.1f);
+  auto y = random_values(c.batch * c.y_image), prepared = random_values(k.conv.prepared_floats(c));
+  auto scratch = random_values(pooled ? k.conv.pooled_scratch_floats(c) : k.conv.scratch_floats(c));
+  std::vector<std::uint8_t> winners(y.size());
+  const double flops = conv_flops(c, pooled ? 2 : 1);
+  row(describe("  prepare", c), 0, [&] { k.conv.prepare(c, w.data(), prepared.data()); });
+  if (pooled) {
+    row(describe(k.conv.method(c), c) + " relu pool", flops, [&] {
+      k.conv.forward_pooled(c, bias.data(), Activation::relu, x.data(), prepared.data(), y.data(),
+                            winners.data(), scratch.data());
+    });
+  } else {
+    const ConvEpilogue e{.bias = bias.data(), .activation = Activation::relu};
+    row(describe(k.conv.method(c), c), flops,
+        [&] { k.conv.forward(c, e, x.data(), prepared.data(), y.data(), scratch.data()); });
+  }
+}
+
+void conv_rows(const Kernels& k) {
+  std::printf("\nconvolutions, batch 8; GFLOP/s counted as direct arithmetic\n");
+  conv_rows_of(k, image_conv(8, 28, 1, 3, 32, 0, 2, 12), true);
+  conv_rows_of(k, image_conv(8, 13, 32, 3, 64, 0, 2), true);
+  conv_rows_of(k, image_conv(8, 13, 48, 3, 80, 0, 2), true);
+  conv_rows_of(k, image_conv(8, 28, 1, 5, 32, 0, 2), true);
+  conv_rows_of(k, image_conv(8, 12, 32, 5, 64, 0, 2), true);
+  conv_rows_of(k, image_conv(8, 32, 3, 3, 32, 0, 2), true);
+  conv_rows_of(k, image_conv(8, 28, 1, 3, 32, 0, 1), false);
+  conv_rows_of(k, image_conv(8, 13, 32, 3, 64, 0, 1), false);
+  conv_rows_of(k, image_conv(8, 13, 32, 3, 64, 1, 1), false);
+  conv_rows_of(k, image_conv(8, 28, 64, 3, 64, 1, 1), false);
+  conv_rows_of(k, image_conv(8, 32, 3, 3, 32, 1, 1), false);
+  conv_rows_of(k, image_conv(8, 32, 3, 5, 32, 2, 1), false);
+  conv_rows_of(k, image_conv(8, 12, 32, 5, 64, 2, 1), false);
+  conv_rows_of(k, image_conv(8, 14, 48, 3, 80, 1, 1), false);
+  conv_rows_of(k, image_conv(8, 14, 64, 1, 64, 0, 1), false);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -166,4 +236,5 @@ int main(int argc, char** argv) {
   std::printf("instruction set %s\n", k.name);
   measure_peak(k.isa);
   if (group.empty() || group == "dense") dense_rows(k);
+  if (group.empty() || group == "conv") conv_rows(k);
 }

@@ -11,13 +11,6 @@ constexpr int64_t kDepth =
     192;  // k at once: a panel of B (24 KB at 16 lanes) and the rows of A in use fit the first-level cache
 constexpr int64_t kRows = 256;  // rows of A at once: with kDepth, half of a small second-level cache
 
-int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-int64_t round_up(int64_t n, int64_t to) {
-  return (n + to - 1) / to * to;
-}
-
 // What is left to do to finished rows: relu alone was done by the tiles.
 void finish(const Gemm& g, int64_t first, int64_t rows) {
   if (g.activation != Activation::linear && g.activation != Activation::relu) {
@@ -224,23 +217,6 @@ void column_sums(int64_t rows, int64_t columns, const float* x, int64_t ldx, flo
   });
 }
 
-void transpose_any(int64_t rows, int64_t columns, const float* x, float* out) {
-  for (int64_t r0 = 0; r0 < rows; r0 += kLanes) {
-    const int height = static_cast<int>(least(kLanes, rows - r0));
-    for_vectors(columns, [=](int64_t c0, auto part) {
-      Vec v[kLanes];
-      GPUNN_UNROLL
-      for (int i = 0; i < kLanes; ++i) v[i] = i < height ? load(x + (r0 + i) * columns + c0, part) : Vec{};
-      transpose(v);
-      GPUNN_UNROLL
-      for (int i = 0; i < kLanes; ++i) {
-        float* to = out + (c0 + i) * rows + r0;
-        if (c0 + i < columns) height == kLanes ? store(to, v[i]) : store(to, v[i], Tail(height));
-      }
-    });
-  }
-}
-
 }  // namespace
 
 const DenseKernels GPUNN_SIMD_NAME(dense_table) = {
@@ -252,7 +228,7 @@ const DenseKernels GPUNN_SIMD_NAME(dense_table) = {
     .pack_transposed = pack_transposed,
     .nn_packed = nn_packed,
     .column_sums = column_sums,
-    .transpose = transpose_any,
+    .transpose = transpose_dense,
 };
 
 }  // namespace gpunn::cpu::simd

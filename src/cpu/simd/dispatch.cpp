@@ -9,22 +9,19 @@
 namespace gpunn::cpu::simd {
 namespace {
 
-#define GPUNN_RNN_CELLS(level) \
-  { &rnn_simple_table_##level, &rnn_gru_table_##level, &rnn_gru_reset_before_table_##level, &rnn_lstm_table_##level }
-
-// clang-format off: one line per group
-#define GPUNN_SIMD_SET(level) Kernels{ \
-    .isa = Isa::level, \
-    .name = #level, \
-    .elementwise = elementwise_table_##level, \
-    .activation = activation_table_##level, \
-    .dense = dense_table_##level, \
-    .loss = loss_table_##level, \
-    .optimizer = optimizer_table_##level, \
-    .random = random_table_##level, \
-    .rnn_cells = GPUNN_RNN_CELLS(level), \
+#define GPUNN_RNN_CELLS(level)                                                              \
+  {                                                                                         \
+    &rnn_simple_table_##level, &rnn_gru_table_##level, &rnn_gru_reset_before_table_##level, \
+        &rnn_lstm_table_##level                                                             \
   }
-// clang-format on
+
+#define GPUNN_SIMD_SET(level)                                                                         \
+  Kernels {                                                                                           \
+    .isa = Isa::level, .name = #level, .elementwise = elementwise_table_##level,                      \
+    .activation = activation_table_##level, .dense = dense_table_##level, .conv = conv_table_##level, \
+    .loss = loss_table_##level, .optimizer = optimizer_table_##level, .random = random_table_##level, \
+    .rnn_cells = GPUNN_RNN_CELLS(level),                                                              \
+  }
 
 const Kernels kBase = GPUNN_SIMD_SET(base);
 #if defined(__x86_64__)

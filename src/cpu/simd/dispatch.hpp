@@ -8,6 +8,7 @@
 #pragma once
 
 #include "src/cpu/simd/activation.hpp"
+#include "src/cpu/simd/conv.hpp"
 #include "src/cpu/simd/dense.hpp"
 #include "src/cpu/simd/elementwise.hpp"
 #include "src/cpu/simd/loss.hpp"
@@ -25,6 +26,7 @@ struct Kernels {
   const ElementwiseKernels& elementwise;
   const ActivationKernels& activation;
   const DenseKernels& dense;
+  const ConvKernels& conv;
   const LossKernels& loss;
   const OptimizerKernels& optimizer;
   const RandomKernels& random;

@@ -56,7 +56,7 @@ struct RnnShape {
   bool sequences = true;  // y holds all steps; else h is kept in the state, and y is not used
   bool reversed = false;  // Keras's go_backwards: x and mask are read from the last step to the first; y, dy
                           // are not turned back
-  bool training = true;  // the state is kept for backward; else it is not touched and may be null
+  bool training = true;   // the state is kept for backward; else it is not touched and may be null
   RnnActivation activation = RnnActivation::tanh;
   RnnActivation recurrent_activation = RnnActivation::sigmoid;
   // How many dropout masks each row has for its input and for its state: none, one shared by the gates (Keras

@@ -16,9 +16,11 @@ constexpr int kTileVecs = 2;
 constexpr int kTileRows = kRegisters == 32 ? 12 : GPUNN_LANES == 8 ? 6 : 5;
 constexpr int kPanel = kTileVecs * kLanes;  // columns of a tile
 
-// C[rows, columns] = start + A B, then max(floor, .): a floor of 0 is relu, of -infinity nothing.
+// C[rows, columns] = start + A B, then max(floor, .): a floor of 0 is relu, of -infinity nothing. k runs over
+// `outer` stretches of `k` each (the rows of a convolution's kernel).
 struct Tile {
-  int64_t k;
+  int64_t k, outer = 1;
+  ptrdiff_t a_outer = 0, b_outer = 0;
   const float* a;  // element (row, k) at a[row * a_row + k * a_k]
   ptrdiff_t a_row, a_k;
   const float* b;  // row k at b + k * b_k
@@ -42,17 +44,19 @@ GPUNN_INLINE void multiply_tile(const Tile& t, Last last) {
     GPUNN_UNROLL
     for (int j = 0; j < Vecs; ++j) sum[i][j] = t.start ? get(t.start + i * t.start_row, j) : Vec{};
   }
-  const float* a = t.a;
-  const float* b = t.b;
-  for (int64_t k = t.k; k > 0; --k, a += t.a_k, b += t.b_k) {
-    Vec bk[Vecs];
-    GPUNN_UNROLL
-    for (int j = 0; j < Vecs; ++j) bk[j] = get(b, j);
-    GPUNN_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      const Vec aik = splat(a[i * t.a_row]);
+  for (int64_t o = 0; o < t.outer; ++o) {
+    const float* a = t.a + o * t.a_outer;
+    const float* b = t.b + o * t.b_outer;
+    for (int64_t k = t.k; k > 0; --k, a += t.a_k, b += t.b_k) {
+      Vec bk[Vecs];
       GPUNN_UNROLL
-      for (int j = 0; j < Vecs; ++j) sum[i][j] = fma(aik, bk[j], sum[i][j]);
+      for (int j = 0; j < Vecs; ++j) bk[j] = get(b, j);
+      GPUNN_UNROLL
+      for (int i = 0; i < Rows; ++i) {
+        const Vec aik = splat(a[i * t.a_row]);
+        GPUNN_UNROLL
+        for (int j = 0; j < Vecs; ++j) sum[i][j] = fma(aik, bk[j], sum[i][j]);
+      }
     }
   }
   const Vec floor = splat(t.floor);

@@ -97,5 +97,23 @@ GPUNN_INLINE void transpose_into(int64_t rows, int64_t columns, const float* in,
   }
 }
 
+// out[columns, rows] = x[rows, columns], both dense.
+inline void transpose_dense(int64_t rows, int64_t columns, const float* x, float* out) {
+  for (int64_t r0 = 0; r0 < rows; r0 += kLanes) {
+    const int height = static_cast<int>(least(kLanes, rows - r0));
+    for_vectors(columns, [=](int64_t c0, auto part) {
+      Vec v[kLanes];
+      GPUNN_UNROLL
+      for (int i = 0; i < kLanes; ++i) v[i] = i < height ? load(x + (r0 + i) * columns + c0, part) : Vec{};
+      transpose(v);
+      GPUNN_UNROLL
+      for (int i = 0; i < kLanes; ++i) {
+        float* to = out + (c0 + i) * rows + r0;
+        if (c0 + i < columns) height == kLanes ? store(to, v[i]) : store(to, v[i], Tail(height));
+      }
+    });
+  }
+}
+
 }  // namespace
 }  // namespace gpunn::cpu::simd

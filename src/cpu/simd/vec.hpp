@@ -219,11 +219,36 @@ GPUNN_INLINE void store(float* p, Vec v, All) {
   store(p, v);
 }
 
+// The lanes as bytes.
+typedef uint8_t Bytes __attribute__((vector_size(GPUNN_LANES)));
+typedef uint8_t BytesAnywhere __attribute__((vector_size(GPUNN_LANES), aligned(1), may_alias));
+GPUNN_INLINE void store_bytes(uint8_t* p, VecI v, All) {
+  *reinterpret_cast<BytesAnywhere*>(p) = __builtin_convertvector(v, Bytes);
+}
+GPUNN_INLINE void store_bytes(uint8_t* p, VecI v, Tail part) {
+  const Bytes bytes = __builtin_convertvector(v, Bytes);
+  const VecI counts = part.lanes();
+  GPUNN_UNROLL
+  for (int i = 0; i < kLanes; ++i) {
+    if (counts[i]) p[i] = bytes[i];
+  }
+}
+
 template <class F>
 GPUNN_INLINE void for_vectors(int64_t n, F f) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) f(i, All{});
   if (i < n) f(i, Tail(static_cast<int>(n - i)));
+}
+
+GPUNN_INLINE int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+GPUNN_INLINE int64_t most(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+GPUNN_INLINE int64_t round_up(int64_t n, int64_t to) {
+  return (n + to - 1) / to * to;
 }
 
 }  // namespace

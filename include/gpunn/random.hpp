@@ -47,8 +47,9 @@ constexpr float uniform01(const PhiloxKey& key, std::uint64_t index) {
 // Standard normal by Box-Muller from the pair of words that holds `index`.
 GPUNN_API float normal01(const PhiloxKey& key, std::uint64_t index);
 
-// A permutation of [0, n): a 4-round Feistel network over the next even number of bits, cycle-walking back
-// into range. O(1) per index and no memory, on host and device alike.
+// A permutation of [0, n): a 6-round Feistel network over a rectangle of about sqrt(n) by sqrt(n) that holds
+// n, walking the cycle where it leaves [0, n) (Black and Rogaway, "Ciphers with arbitrary finite domains",
+// 2002). O(1) per index and no memory, on host and device alike.
 class GPUNN_API Permutation {
  public:
   Permutation(std::uint64_t n, const PhiloxKey& key);
@@ -57,8 +58,8 @@ class GPUNN_API Permutation {
 
  private:
   std::uint64_t n_;
-  unsigned half_bits_;
-  std::array<std::uint32_t, 4> round_keys_;
+  std::uint64_t rows_, columns_;  // n <= rows * columns < n + rows; both at most 2^32
+  std::array<std::uint32_t, 6> round_keys_;
 };
 
 }  // namespace gpunn

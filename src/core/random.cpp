@@ -1,19 +1,24 @@
 #include "gpunn/random.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <numbers>
 
 namespace gpunn {
 namespace {
 
-// A 32-bit mixer in which every input bit reaches every output bit (the constants are MurmurHash3's
-// finaliser).
-constexpr std::uint32_t mix(std::uint32_t x) {
-  x = (x ^ (x >> 16)) * 0x85EBCA6Bu;
-  x = (x ^ (x >> 13)) * 0xC2B2AE35u;
-  return x ^ (x >> 16);
+// A number below `end` that depends on every bit of `x` and the key. Two odd multipliers (those of xxHash)
+// bring every bit to the top, which is where the last multiplication takes the result from.
+std::uint64_t below(std::uint64_t end, std::uint64_t x, std::uint32_t key) {
+  std::uint32_t mixed = (static_cast<std::uint32_t>(x) ^ key) * 0x9E3779B1u;
+  mixed = (mixed ^ (mixed >> 15)) * 0x85EBCA77u;
+  return mixed * end >> 32;
+}
+
+// (x + by) mod end, for x and by below end.
+std::uint64_t shifted(std::uint64_t x, std::uint64_t by, std::uint64_t end) {
+  const std::uint64_t sum = x + by;
+  return sum >= end ? sum - end : sum;
 }
 
 }  // namespace
@@ -29,22 +34,26 @@ float normal01(const PhiloxKey& key, std::uint64_t index) {
   return static_cast<float>(radius * (index % 2 == 0 ? std::cos(angle) : std::sin(angle)));
 }
 
-Permutation::Permutation(std::uint64_t n, const PhiloxKey& key)
-    : n_(n),
-      half_bits_(std::max(1u, (static_cast<unsigned>(std::bit_width(n > 0 ? n - 1 : 0)) + 1) / 2)),
-      round_keys_(philox(key, ~std::uint64_t{0})) {}  // the last block: no tensor is that long
+Permutation::Permutation(std::uint64_t n, const PhiloxKey& key) : n_(n) {
+  // The last blocks of the key: no tensor is that long.
+  const auto first = philox(key, ~std::uint64_t{0}), more = philox(key, ~std::uint64_t{0} - 1);
+  round_keys_ = {first[0], first[1], first[2], first[3], more[0], more[1]};
+  rows_ = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n))));
+  // The root was rounded; what matters is that neither side passes 2^32 and that the rectangle is no larger
+  // than need be.
+  rows_ = std::min(rows_ + 1, std::uint64_t{1} << 32);
+  columns_ = n / rows_ + (n % rows_ != 0 ? 1 : 0);
+}
 
 std::uint64_t Permutation::operator()(std::uint64_t i) const {
   if (n_ <= 1) return i;
-  const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
-  do {  // i < n_ <= 2^(2 half_bits_): walking the cycle comes back below n_, within 4 steps on average
-    std::uint64_t left = i >> half_bits_, right = i & mask;
-    for (const std::uint32_t round_key : round_keys_) {
-      const std::uint64_t mixed = mix(static_cast<std::uint32_t>(right) ^ round_key) & mask;
-      const std::uint64_t next = left ^ mixed;
-      left = right, right = next;
+  do {  // fewer than rows_ of the rectangle's places are outside, so a second step is rare
+    std::uint64_t row = i / columns_, column = i % columns_;
+    for (std::size_t round = 0; round < round_keys_.size(); round += 2) {
+      column = shifted(column, below(columns_, row, round_keys_[round]), columns_);
+      row = shifted(row, below(rows_, column, round_keys_[round + 1]), rows_);
     }
-    i = (left << half_bits_) | right;
+    i = row * columns_ + column;
   } while (i >= n_);
   return i;
 }

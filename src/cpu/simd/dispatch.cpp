@@ -20,7 +20,7 @@ namespace {
     .isa = Isa::level, .name = #level, .elementwise = elementwise_table_##level,                      \
     .activation = activation_table_##level, .dense = dense_table_##level, .conv = conv_table_##level, \
     .loss = loss_table_##level, .optimizer = optimizer_table_##level, .random = random_table_##level, \
-    .rnn_cells = GPUNN_RNN_CELLS(level),                                                              \
+    .embedding = embedding_table_##level, .rnn_cells = GPUNN_RNN_CELLS(level),                        \
   }
 
 const Kernels kBase = GPUNN_SIMD_SET(base);

@@ -11,6 +11,7 @@
 #include "src/cpu/simd/conv.hpp"
 #include "src/cpu/simd/dense.hpp"
 #include "src/cpu/simd/elementwise.hpp"
+#include "src/cpu/simd/embedding.hpp"
 #include "src/cpu/simd/loss.hpp"
 #include "src/cpu/simd/optimizer.hpp"
 #include "src/cpu/simd/random.hpp"
@@ -30,6 +31,7 @@ struct Kernels {
   const LossKernels& loss;
   const OptimizerKernels& optimizer;
   const RandomKernels& random;
+  const EmbeddingKernels& embedding;
   const RnnKernels* rnn_cells[4];  // in the order of RnnCell
   const RnnKernels& rnn(RnnCell cell) const { return *rnn_cells[static_cast<int>(cell)]; }
 };

@@ -63,7 +63,7 @@ template <class Acts>
 void step_gru(const Step& s, const Packed& w, const Acts& acts) {
   for (int64_t j = 0; j < s.blocks; ++j) {
     const Vec bias = load(w.candidate_bias + j * kLanes);
-    for_row_tiles<tile_rows(3)>(s.rows, [&](auto height, int64_t i) {
+    for_row_tiles<step_rows(3)>(s.rows, [&](auto height, int64_t i) {
       constexpr int R = decltype(height)::value;
       float* slots = s.slots + i * s.slots_stride + j * 4 * kLanes;
       Vec acc[R][3];
@@ -93,7 +93,7 @@ void step_gru(const Step& s, const Packed& w, const Acts& acts) {
 template <class Acts>
 void step_gru_reset_before(const Step& s, const Packed& w, const Acts& acts) {
   for (int64_t j = 0; j < s.blocks; ++j) {
-    for_row_tiles<tile_rows(2)>(s.rows, [&](auto height, int64_t i) {
+    for_row_tiles<step_rows(2)>(s.rows, [&](auto height, int64_t i) {
       constexpr int R = decltype(height)::value;
       float* slots = s.slots + i * s.slots_stride + j * 3 * kLanes;
       Vec acc[R][2];
@@ -111,7 +111,7 @@ void step_gru_reset_before(const Step& s, const Packed& w, const Acts& acts) {
     });
   }
   for (int64_t j = 0; j < s.blocks; ++j) {
-    for_row_tiles<tile_rows(1)>(s.rows, [&](auto height, int64_t i) {
+    for_row_tiles<step_rows(1)>(s.rows, [&](auto height, int64_t i) {
       constexpr int R = decltype(height)::value;
       float* slots = s.slots + i * s.slots_stride + j * 3 * kLanes;
       Vec acc[R][1];
@@ -132,7 +132,7 @@ void step_gru_reset_before(const Step& s, const Packed& w, const Acts& acts) {
 template <class Acts>
 void step_lstm(const Step& s, const Packed& w, const Acts& acts) {
   for (int64_t j = 0; j < s.blocks; ++j) {
-    for_row_tiles<tile_rows(4)>(s.rows, [&](auto height, int64_t row) {
+    for_row_tiles<step_rows(4)>(s.rows, [&](auto height, int64_t row) {
       constexpr int R = decltype(height)::value;
       float* slots = s.slots + row * s.slots_stride + j * 5 * kLanes;
       Vec acc[R][4];
@@ -162,7 +162,7 @@ void step_lstm(const Step& s, const Packed& w, const Acts& acts) {
 template <class Acts>
 void step_simple(const Step& s, const Packed& w, const Acts& acts) {
   for (int64_t j = 0; j < s.blocks; ++j) {
-    for_row_tiles<tile_rows(1)>(s.rows, [&](auto height, int64_t i) {
+    for_row_tiles<step_rows(1)>(s.rows, [&](auto height, int64_t i) {
       constexpr int R = decltype(height)::value;
       Vec acc[R][1];
       load_slots(acc, s.slots + i * s.slots_stride + j * kLanes, s.slots_stride, 0);

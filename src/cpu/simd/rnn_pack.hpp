@@ -60,16 +60,20 @@ void pack_panels(const float* weights, int64_t depth, int64_t units, int gates, 
 // gates * units].
 void pack_transposed(const float* weights, int64_t depth, int64_t units, const GateSlots& slots,
                      int first_slot, float* out) {
-  const int64_t vectors = ceil_div(depth, kLanes);
+  const int64_t vectors = ceil_div(depth, kLanes), row_floats = slots.gates * units;
   int gate_of_slot[4] = {};
   for (int g = 0; g < slots.gates; ++g) gate_of_slot[slots.slot[g] - first_slot] = g;
   for (int64_t p = 0; p < ceil_div(vectors, kTransposedVectors); ++p) {
-    const int64_t begin = panel_first(vectors, p) * kLanes, end = panel_first(vectors, p + 1) * kLanes;
+    const int64_t begin = panel_first(vectors, p) * kLanes,
+                  width = panel_first(vectors, p + 1) * kLanes - begin;
     for (int64_t j = 0; j < ceil_div(units, kLanes); ++j) {
-      for (int s = 0; s < slots.gates; ++s) {
-        for (int64_t u = j * kLanes; u < (j + 1) * kLanes; ++u) {
-          for (int64_t n = begin; n < end; ++n) {
-            *out++ = n < depth ? weight(weights + n * slots.gates * units, units, gate_of_slot[s], u) : 0.0f;
+      for (int s = 0; s < slots.gates; ++s, out += kLanes * width) {
+        // Rows of weights outside: one of them is a cache line, and the block that is written stays in L1.
+        for (int64_t n = 0; n < width; ++n) {
+          const float* row = weights + (begin + n) * row_floats;
+          for (int64_t lane = 0; lane < kLanes; ++lane) {
+            out[lane * width + n] =
+                begin + n < depth ? weight(row, units, gate_of_slot[s], j * kLanes + lane) : 0.0f;
           }
         }
       }

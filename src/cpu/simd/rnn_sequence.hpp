@@ -74,13 +74,18 @@ constexpr int rnn_biases(RnnCell cell) {
   return cell == RnnCell::gru ? 2 : 1;
 }
 
-// Rows per slice for a batch: a rule of shapes alone, so that no result depends on the number of threads.
-// Fewer rows than 8 leave registers idle. Weights that do not fit beside the slice's values in a core's L2
-// are read again at every time step, so wide layers take more rows for each reading.
+// Rows per slice for a batch of shape.rows: a rule of shapes alone, so that no result depends on the number
+// of threads. Per sample, slices of 4 to 32 rows cost the same within a few percent as long as a core's
+// caches hold the weights; so 8, or 4 where a batch would make a single slice. Beyond a million weights, read
+// again from L3 at every time step, 16. Never more than 16 slices: each has a partial gradient of its own of
+// all weights, and they are added one by one.
 constexpr std::int64_t rnn_slice_rows(const RnnShape& shape) {
-  const std::int64_t weights =
-      std::int64_t{rnn_gates(shape.cell)} * shape.units * (shape.units + shape.input);
-  return weights <= 128 * 1024 ? 8 : weights <= 512 * 1024 ? 16 : 32;
+  constexpr std::int64_t kMostSlices = 16;
+  const std::int64_t weights = rnn_gates(shape.cell) * shape.units * (shape.units + shape.input);
+  std::int64_t rows = weights > (1 << 20) ? 16 : 8;
+  while (rows > 4 && rows >= shape.rows) rows /= 2;
+  while (rows * kMostSlices < shape.rows) rows *= 2;
+  return rows;
 }
 
 struct RnnWeights {

@@ -67,14 +67,15 @@ const Lanes& meet(unsigned mask, std::uint64_t value, Collective kind, const Loc
   self.where = at;
   self.mask = mask;
   // Shuffles and votes order no memory: only __syncwarp does.
-  if (kind == Collective::barrier || kind == Collective::matrix) release(&g.token[round]);
+  char* token = &block.tokens->group[self.linear / 32][&g - warp.groups.data()][round];
+  if (kind == Collective::barrier) release(token);
   if (is_complete(g, warp)) {
     complete(g, self);
   } else {
     self.state = State::at_collective;
     self.yield();
   }
-  if (kind == Collective::barrier || kind == Collective::matrix) acquire(&g.token[round]);
+  if (kind == Collective::barrier) acquire(token);
   --g.unread;
   return lanes;
 }
@@ -92,9 +93,9 @@ int block_barrier(int predicate, Reduce reduce, const Location& at) {
   result[2] |= predicate != 0;
   self.where = at;
   self.state = State::at_barrier;
-  release(&block.barrier_token[round]);
+  release(&block.tokens->barrier[round]);
   self.yield();
-  acquire(&block.barrier_token[round]);
+  acquire(&block.tokens->barrier[round]);
   return result[static_cast<int>(reduce)];
 }
 

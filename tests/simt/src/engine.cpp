@@ -182,9 +182,11 @@ void drain(int device) {
     // What it waits for may belong to another device.
     if (!run_one(wanted) && !run_one([](const Op*) { return true; })) wait_for_host_work();
   }
-  for (CUstream_st* stream : rt.streams) {
+  const auto order_before_caller = [&](const CUstream_st* stream) {
     if ((device < 0 || stream->device == device) && stream->last) wait_for(stream->last);
-  }
+  };
+  for (const CUstream_st* stream : rt.streams) order_before_caller(stream);
+  for (const Device& d : rt.devices) order_before_caller(d.legacy);
 }
 
 void make_progress() {

@@ -120,6 +120,7 @@ void reset_block(dim3 shape, bool concurrent) {
     for (unsigned g = 0; g < warp.groups_used; ++g) warp.groups[g].mask = 0;
     warp.groups_used = 0;
   }
+  if (concurrent) block.tokens = std::make_unique<Tokens>();
   if (concurrent) renew_pages(__start_simt_shared, static_shared_bytes());
   if (static_shared_bytes() != 0) poison_bytes(__start_simt_shared, static_shared_bytes());
 }
@@ -167,7 +168,7 @@ bool run_block() {
     if (block.ready_next.empty()) {
       if (block.returned == block.size) break;
       if (!barrier_complete()) {
-        report_fault("", {});  // the report says who waits where
+        report_fault(cudaErrorLaunchTimeout, "", {});  // the report says who waits where
         return false;
       }
       open_barrier();
@@ -202,7 +203,7 @@ bool in_kernel() {
   return block.running != nullptr;
 }
 
-bool run_grid(const Grid& grid) {
+cudaError_t run_grid(const Grid& grid) {
   const bool concurrent = under_tsan() && options().concurrent_blocks;
   block.size = grid.block.x * grid.block.y * grid.block.z;
   block.launch = &grid;
@@ -215,31 +216,29 @@ bool run_grid(const Grid& grid) {
   const DynamicShared dynamic(grid.dynamic_bytes, concurrent);
 
   const std::size_t count = std::size_t{grid.grid.x} * grid.grid.y * grid.grid.z;
-  release(&start_token);
   for (const std::size_t i : block_order(count)) {
     blockIdx = {static_cast<unsigned>(i % grid.grid.x), static_cast<unsigned>(i / grid.grid.x % grid.grid.y),
                 static_cast<unsigned>(i / grid.grid.x / grid.grid.y)};
     if (concurrent) dynamic.renew();
     reset_block(grid.block, concurrent);
     dynamic.poison();
+    // Each block comes after the launch; after the block before it only if blocks run in a row.
+    release(&start_token);
     if (!run_block()) {
       for (auto& t : block.threads) t->restart();
       break;
     }
-    if (!concurrent) {  // blocks in a row: each happens before the next
-      acquire(&end_token);
-      release(&start_token);
-    }
+    if (!concurrent) acquire(&end_token);
   }
   acquire(&end_token);
   Fiber::release_old_identities();
   block.launch = nullptr;
-  return !block.faulted;
+  return block.faulted ? block.fault : cudaSuccess;
 }
 
 void fence(Scope scope) {
   // CUDA orders a fence with what another thread's fence sees. Here: with every later fence of that scope.
-  char* token = scope == Scope::block ? &block.block_fence : &device_fence;
+  char* token = scope == Scope::block ? &block.tokens->fence : &device_fence;
   acquire(token);
   release(token);
 }

@@ -25,8 +25,8 @@ struct Grid {
   void** parameters = nullptr;
 };
 
-// False if a fault ended it (only with OnFault::error; else the process is gone).
-bool run_grid(const Grid& grid);
+// The error of a fault that ended it (only with OnFault::error; else the process is gone).
+cudaError_t run_grid(const Grid& grid);
 
 enum class State : unsigned char { ready, at_barrier, at_collective, returned };
 
@@ -49,7 +49,6 @@ struct MaskGroup {
   Collective kind{};
   Location where;
   Lanes lanes[2];
-  char token[2];
 };
 
 inline constexpr std::size_t kWarpScratch = 16 << 10;
@@ -62,6 +61,14 @@ struct Warp {
   alignas(32) unsigned char scratch[kWarpScratch];
 };
 
+// What ThreadSanitizer is told to synchronise through. A block's own: through tokens that the next block uses
+// again, the two would be ordered.
+struct Tokens {
+  char barrier[2];
+  char fence;
+  char group[32][32][2];  // of a warp's groups
+};
+
 // The state of the block that is running. There is one: launches are serialised.
 struct Block {
   const Grid* launch = nullptr;
@@ -72,10 +79,10 @@ struct Block {
   Thread* running = nullptr;
   unsigned returned = 0;
   unsigned barrier_round = 0;
-  char barrier_token[2];
+  std::unique_ptr<Tokens> tokens = std::make_unique<Tokens>();
   int reduction[2][3];
-  char block_fence = 0;
   bool faulted = false;
+  cudaError_t fault = cudaSuccess;  // the code the device dies of
   Random random{0};
   Counters* counters = nullptr;
 
@@ -95,6 +102,8 @@ void lane_returned(Thread& thread);
 void* warp_scratch(std::size_t bytes);
 
 // Makes the report and, unless faults are errors, ends the process.
-void report_fault(const std::string& what, const Location& at);
+void report_fault(cudaError_t code, const std::string& what, const Location& at);
+// The same, from inside a kernel.
+[[noreturn]] void fail_with(cudaError_t code, const std::string& what, const Location& at);
 
 }  // namespace simt

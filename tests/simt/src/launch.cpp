@@ -128,7 +128,7 @@ void KernelWork::run() const {
   const Grid grid{config_.gridDim, config_.blockDim, config_.dynamicSmemBytes,
                   signature_.call, kernel_,          pointers.data()};
   const int device = running_device();
-  if (!run_grid(grid)) return kill_device(device, cudaErrorLaunchFailure);
+  if (const cudaError_t fault = run_grid(grid); fault != cudaSuccess) return kill_device(device, fault);
   if (const std::string broken = broken_guards(); !broken.empty()) {
     report_damage(broken, kernel_);
     kill_device(device, cudaErrorIllegalAddress);

@@ -74,7 +74,7 @@ std::size_t report_count() {
   return the_count;
 }
 
-void report_fault(const std::string& what, const Location& at) {
+void report_fault(cudaError_t code, const std::string& what, const Location& at) {
   std::string report = "simt: ";
   if (what.empty()) {
     report += "deadlock: not every thread reaches the same barrier\n";
@@ -89,6 +89,7 @@ void report_fault(const std::string& what, const Location& at) {
   add_report(report);
   if (options().on_fault == OnFault::abort || block.launch == nullptr) std::abort();
   block.faulted = true;
+  block.fault = code;
 }
 
 void report_refusal(const std::string& reason, const void* kernel, const Location& at) {
@@ -102,7 +103,11 @@ void report_damage(const std::string& what, const void* kernel) {
 }
 
 void fail(const char* what, const Location& at) {
-  report_fault(what, at);
+  fail_with(cudaErrorLaunchFailure, what, at);
+}
+
+void fail_with(cudaError_t code, const std::string& what, const Location& at) {
+  report_fault(code, what, at);
   for (;;) block.running->yield();  // the scheduler does not come back to a faulted block
 }
 

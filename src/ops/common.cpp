@@ -14,10 +14,11 @@ void expect_predictions_and_weights(const OpCall& call) {
   const Shape& predictions = call.inputs[0].shape;
   expects(is_f32(call, 0) && predictions.rank() >= 2, call, "predictions must be f32 [batch, ..., classes]");
   expects(predictions[-1] > 0, call, "predictions need at least one class");
-  if (has(call, 2)) {
-    expects(is_f32(call, 2) && call.inputs[2].shape == Shape{predictions[0]}, call,
-            "weights must be f32 [batch]");
-  }
+  if (!has(call, 2)) return;
+  const Shape& weights = call.inputs[2].shape;
+  expects(is_f32(call, 2) && weights.rank() >= 1 && weights[0] == predictions[0] &&
+              (row_elements(weights) == 1 || weights.elements() == leading_elements(predictions)),
+          call, "weights must be f32, one for each sample or for each vector of classes");
 }
 
 void expect_dense_labels(const OpCall& call) {

@@ -46,7 +46,7 @@ Cost per_input_element(const OpCall& call) {
 }
 
 // What losses and metrics ask of their inputs: input 0 is `predictions` [batch, ..., classes], input 2 the
-// optional sample weights f32 [batch].
+// optional weights: f32, one for each sample or for each vector of classes.
 void expect_predictions_and_weights(const OpCall& call);
 // Labels of the form of the predictions: as many f32 elements in each row ([batch] fits [batch, 1]).
 void expect_dense_labels(const OpCall& call);

@@ -1,0 +1,89 @@
+// Every op through the same mill: shapes, the CPU against the reference, gradients against differences.
+//
+// A Check holds a graph and the values of its inputs. run() computes it on the reference in double and, node
+// by node, on the CPU from the same inputs (rounded to float), cut into slices of several sizes. Outputs are
+// overwritten on memory full of NaN and, where the op can, added onto other content; guards around every
+// buffer find what is written beside it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gpunn/cpu.hpp"
+#include "gpunn/graph.hpp"
+
+namespace gpunn::testing {
+
+// An input of a graph under test. Values are exact in the dtype.
+struct Operand {
+  Spec spec;
+  bool batched = true;
+  std::vector<double> values;
+};
+
+// Uniform numbers, the same for the same shape and seed.
+Operand uniform(Shape shape, double low = -1, double high = 1, int seed = 1);
+// Distinct numbers at least 1 / elements apart, in random order: no ties for max, no kink near 0 for relu.
+Operand distinct(Shape shape, int seed = 1);
+Operand classes(Shape shape, std::int64_t classes, int seed = 1);  // i32 in [0, classes)
+Operand given(Shape shape, std::vector<double> values, Dtype dtype = Dtype::f32);
+// The same without a batch axis.
+Operand constant(Operand operand);
+
+class Check {
+ public:
+  Graph graph;
+  cpu::StepState step{.seed = 7, .step = 3, .learning_rate = 0.01f, .gradient_scale = 1.0f};
+  // The longest sum in the graph: float results may be off by 4 * sqrt(terms) * 2^-24 of their norm.
+  double terms = 1;
+  bool mostly_zero = false;  // results are expected to be; else a comparison of zeros is mistrusted
+
+  ValueId input(const Operand& operand);
+
+  // Appends the squared error of `y` against random labels; then run() checks gradients through it.
+  ValueId add_loss(ValueId y);
+
+  // Compares all nodes. With `loss`, also appends its gradients by the inputs `wrt` and compares these with
+  // central differences in double.
+  void run(ValueId loss = kNoValue, const ValueIds& wrt = {});
+
+  // After run(): the reference's value.
+  std::vector<double> reference(ValueId id) const { return results_.at(id); }
+  // After run(): the name of the implementation that computed the first node of that op.
+  std::string implementation(const std::string& op) const;
+
+ private:
+  void compare_nodes();
+  void compare_with_differences(std::size_t forward_nodes, ValueId loss, const ValueIds& wrt,
+                                const ValueIds& gradients);
+
+  std::map<ValueId, std::vector<double>> inputs_, results_;
+  std::map<std::string, std::string> implementations_;
+};
+
+// One op on its inputs (std::nullopt: absent). Differentiable ops are checked with their gradients by every
+// f32 input, through a squared error unless the op is a loss itself.
+struct OpCase {
+  std::string op;
+  Attrs attrs = {};
+  std::vector<std::optional<Operand>> inputs = {};
+  double terms = 1;
+  std::vector<int> wrt = {};  // the inputs whose gradients are checked against differences
+  bool loss = false;          // the op's first output is (sum, weight)
+  bool mostly_zero = false;
+};
+// Returns the check, for further questions.
+Check check(const OpCase& the_case);
+
+// Emitting throws a ShapeError that names the op, every shape and the line, and says `what`.
+void expect_shape_error(const std::string& op, const Attrs& attrs, const std::vector<Spec>& inputs,
+                        const std::string& what);
+
+// Fails unless |got - want| <= tolerance * |want|, in the 2-norm, with NaN and infinities at the same places.
+void expect_near(const std::vector<double>& got, const std::vector<double>& want, double tolerance,
+                 bool mostly_zero = false);
+
+}  // namespace gpunn::testing

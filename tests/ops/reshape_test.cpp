@@ -1,0 +1,34 @@
+#include "src/ops/reshape.hpp"
+
+#include "harness.hpp"
+#include "src/ops/activation.hpp"
+
+namespace gpunn::testing {
+namespace {
+
+using ops::ReshapeAttrs;
+
+TEST(Reshape, KeepsElementsAndTheirGradients) {
+  Check done;
+  const ValueId x = done.input(uniform({5, 2, 3}));
+  const ValueId flat = done.graph.emit1("reshape", {x}, ReshapeAttrs{Shape{6}});
+  EXPECT_EQ(done.graph.spec(flat).shape, (Shape{5, 6}));
+  const ValueId y = done.graph.emit1("activation", {flat}, ops::ActivationAttrs{ops::Activation::tanh});
+  done.terms = 4;
+  done.run(done.add_loss(y), {x});
+}
+
+TEST(Reshape, ComputesNothing) {
+  EXPECT_TRUE(find_op("reshape").view);
+  Graph graph;
+  graph.emit("reshape", {graph.input("x", {Shape{5, 2, 3}})}, ReshapeAttrs{Shape{3, 2}});
+  EXPECT_EQ(find_op("reshape").cost(graph.call(graph.nodes()[0]).call).bytes, 0);
+}
+
+TEST(Reshape, WrongShapes) {
+  expect_shape_error("reshape", ReshapeAttrs{Shape{4}}, {{Shape{2, 5}}}, "does not have the elements of [4]");
+  expect_shape_error("reshape", ReshapeAttrs{Shape{}}, {{Shape{}}}, "one input [batch, ...]");
+}
+
+}  // namespace
+}  // namespace gpunn::testing

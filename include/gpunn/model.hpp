@@ -34,9 +34,10 @@ struct ModelState;
 
 struct ModelOptions {
   std::string name = {};        // default: "sequential" or "functional"
-  std::string device = "auto";  // "auto" or "cpu"
-  int threads = 0;              // 0: as many as the process may use. The results do not depend on it.
-  std::uint64_t seed = 0;       // of initial weights, dropout and, unless fit() is given another, shuffling
+  std::string device = "auto";  // "auto" (a GPU if there is one, else the cpu), "cpu", "cuda", "cuda:1", ...
+  bool strict = false;  // true: a device that cannot be had is a DeviceError; false: a warning, and the cpu
+  int threads = 0;      // 0: as many as the process may use. The results do not depend on it.
+  std::uint64_t seed = 0;  // of initial weights, dropout and, unless fit() is given another, shuffling
 };
 
 struct TrainingOptions {

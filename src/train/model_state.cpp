@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "src/core/text.hpp"
+#include "src/graph/devices.hpp"
 #include "src/train/objectives.hpp"
 
 namespace gpunn {
@@ -10,10 +11,7 @@ namespace gpunn {
 ModelState::ModelState(nn::Network net, ModelOptions opts, std::string kind_name, SourceLocation where)
     : network(std::move(net)), options(std::move(opts)), kind(std::move(kind_name)) {
   if (options.threads < 0) throw UsageError(cat("threads is ", options.threads), where);
-  if (options.device == "auto") options.device = "cpu";
-  if (options.device != "cpu") {
-    throw DeviceError(cat("there is no device '", options.device, "'; this build has: cpu"), where);
-  }
+  options.device = resolve_device(options.device, options.strict);
   if (options.name.empty()) options.name = kind == "Sequential" ? "sequential" : "functional";
   network.declare(variables);
 }

@@ -1,0 +1,157 @@
+// Trains one of the benchmark networks through the public fit() on data that lies in memory, as
+// bench/compare.py has the peers do it, and prints one line of JSON:
+//
+//   train_step --network ffn|cnn [--batch 32] [--threads 1] [--seconds 3 | --epochs 1] [--plan]
+//
+// An epoch is 1,000 steps of the FFN, 100 of the CNN. `samples_per_second` counts everything an epoch does:
+// shuffling, gathering, loss, accuracy, update. With --seconds, whole epochs run until they are over, after
+// one to warm up.
+
+#include <gpunn/gpunn.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace {
+
+struct Arguments {
+  std::string network = "ffn";
+  std::int64_t batch = 32;
+  int threads = 1;
+  int epochs = 0;
+  double seconds = 3;
+  bool plan = false;
+};
+
+[[noreturn]] void usage(const std::string& what) {
+  std::fprintf(stderr,
+               "train_step: %s\nusage: train_step --network ffn|cnn [--batch N] [--threads N] "
+               "[--seconds S | --epochs N] [--plan]\n",
+               what.c_str());
+  std::exit(2);
+}
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--plan") {
+      arguments.plan = true;
+      continue;
+    }
+    if (i + 1 == argc) usage(flag + " needs a value");
+    const std::string value = argv[++i];
+    try {
+      if (flag == "--network")
+        arguments.network = value;
+      else if (flag == "--batch")
+        arguments.batch = std::stoll(value);
+      else if (flag == "--threads")
+        arguments.threads = std::stoi(value);
+      else if (flag == "--epochs")
+        arguments.epochs = std::stoi(value);
+      else if (flag == "--seconds")
+        arguments.seconds = std::stod(value);
+      else
+        usage("there is no flag " + flag);
+    } catch (const std::logic_error&) {
+      usage(value + " is no number for " + flag);
+    }
+  }
+  return arguments;
+}
+
+struct Task {
+  gpunn::Sequential model;
+  gpunn::Loss loss;
+  std::int64_t steps_per_epoch;
+  gpunn::Tensor x, y;
+};
+
+gpunn::Tensor uniform(const gpunn::Shape& shape) {
+  gpunn::Tensor x(shape);
+  const auto values = x.data<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = gpunn::uniform01({.seed = 1}, i);
+  return x;
+}
+
+Task ffn(const Arguments& arguments) {
+  constexpr std::int64_t kSteps = 1000;
+  const std::int64_t samples = kSteps * arguments.batch;
+  Task task{gpunn::Sequential({gpunn::Input({10}), gpunn::Dense(64, {.activation = gpunn::relu}),
+                               gpunn::Dense(64, {.activation = gpunn::relu}),
+                               gpunn::Dense(1, {.activation = gpunn::sigmoid})},
+                              {.threads = arguments.threads}),
+            gpunn::BinaryCrossentropy(), kSteps, uniform({samples, 10}), gpunn::Tensor({samples, 1})};
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const float* x = task.x.data<float>().data() + i * 10;
+    task.y.data<float>()[static_cast<std::size_t>(i)] = x[0] + x[1] * x[2] > 0.75f ? 1.0f : 0.0f;
+  }
+  return task;
+}
+
+Task cnn(const Arguments& arguments) {
+  constexpr std::int64_t kSteps = 100;
+  const std::int64_t samples = kSteps * arguments.batch;
+  Task task{gpunn::Sequential(
+                {gpunn::Input({28, 28, 1}), gpunn::Conv2D(32, 3, {.activation = gpunn::relu}),
+                 gpunn::MaxPooling2D(), gpunn::Conv2D(64, 3, {.activation = gpunn::relu}),
+                 gpunn::MaxPooling2D(), gpunn::Flatten(), gpunn::Dense(64, {.activation = gpunn::relu}),
+                 gpunn::Dense(10, {.activation = gpunn::softmax})},
+                {.threads = arguments.threads}),
+            gpunn::SparseCategoricalCrossentropy(), kSteps, uniform({samples, 28, 28, 1}),
+            gpunn::Tensor({samples}, gpunn::Dtype::i32)};
+  for (std::int64_t i = 0; i < samples; ++i) {  // a bright band says which digit it is
+    const std::int64_t label = i % 10;
+    task.y.data<std::int32_t>()[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(label);
+    float* image = task.x.data<float>().data() + i * 784;
+    for (std::int64_t p = 0; p < 784; ++p) image[p] = 0.5f * image[p] + (p / 28 / 2 == label ? 0.5f : 0.0f);
+  }
+  return task;
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.network != "ffn" && arguments.network != "cnn")
+    usage("there is no network " + arguments.network);
+  Task task = arguments.network == "ffn" ? ffn(arguments) : cnn(arguments);
+  task.model.compile({.optimizer = gpunn::Adam(), .loss = task.loss, .metrics = {gpunn::accuracy}});
+  if (arguments.plan)
+    std::fprintf(stderr, "%s\n", task.model.plan({.batch_size = arguments.batch}).text.c_str());
+
+  const auto data = std::make_shared<gpunn::TensorDataset>(task.x, task.y);
+  const auto fit = [&](int epochs) {
+    return task.model.fit(
+        data, {.epochs = epochs, .batch_size = arguments.batch, .verbose = gpunn::Verbose::silent});
+  };
+  gpunn::History last;
+  std::int64_t samples = 0;
+  double seconds = 0;
+  if (arguments.epochs == 0) fit(1);
+  do {
+    last = fit(arguments.epochs > 0 ? arguments.epochs : 1);
+    samples += last.samples;
+    seconds += last.seconds;
+  } while (arguments.epochs == 0 && seconds < arguments.seconds);
+  std::printf(
+      "{\"network\": \"%s\", \"batch\": %lld, \"threads\": %d, \"samples_per_second\": %.9g, \"seconds\": "
+      "%.6g, "
+      "\"samples\": %lld, \"loss\": %.6g, \"accuracy\": %.6g}\n",
+      arguments.network.c_str(), static_cast<long long>(arguments.batch), arguments.threads,
+      static_cast<double>(samples) / seconds, seconds, static_cast<long long>(samples), last["loss"].back(),
+      last["accuracy"].back());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  try {
+    return run(arguments);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "train_step: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,91 @@
+#include "example.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace example {
+namespace {
+
+constexpr int kFailed = 1, kUsage = 2, kData = 3, kInterrupted = 130;
+
+std::string footer(const std::string& name) {
+  return "Examples:\n  " + name + " --epochs 3 --lr 0.003\n  " + name +
+         " --threads 1 --seed 7 --json | tail -1\n  " + name +
+         " --summary --plan --epochs 0\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong or missing "
+         "data, "
+         "130 interrupted.";
+}
+
+int fail(int code, const std::exception& error) {
+  std::fprintf(stderr, "error: %s\n", error.what());
+  return code;
+}
+
+void report(const gpunn::Logs& test, const gpunn::History& history, const Flags& flags) {
+  const double rate = history.seconds > 0 ? static_cast<double>(history.samples) / history.seconds : 0;
+  std::fprintf(stderr, "test accuracy %.4f, test loss %.4f, %.0f samples/s\n", test["accuracy"], test["loss"],
+               rate);
+  if (!flags.json) return;
+  std::printf(
+      "{\"test_accuracy\": %.9g, \"test_loss\": %.9g, \"samples_per_second\": %.9g, \"seconds\": %.9g}\n",
+      test["accuracy"], test["loss"], rate, history.seconds);
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const About& about, const std::function<int(const Flags&)>& body) {
+  Flags flags = about.defaults;
+  CLI::App app(about.description, about.name);
+  app.footer(footer(about.name));
+  app.option_defaults()->always_capture_default();
+  app.add_option("--epochs", flags.epochs, "times to go through the training data")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--batch-size", flags.batch_size, "samples per step")->check(CLI::PositiveNumber);
+  app.add_option("--lr", flags.learning_rate, "Adam's learning rate")->check(CLI::NonNegativeNumber);
+  app.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N");
+  app.add_option("--threads", flags.threads, "CPU threads, 0: all; the result does not depend on it")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", flags.seed, "of the initial weights and the order of the samples");
+  app.add_option("--data", flags.data, "folder of the data; examples/data.sh fills it");
+  app.add_option("--save", flags.save, "file for the trained model; empty: do not save");
+  app.add_flag("--json", flags.json, "print the results as one line of JSON at the end");
+  app.add_flag("--summary", flags.summary, "print the layers first");
+  app.add_flag("--plan", flags.plan, "print memory, arithmetic and implementations of a step first");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  try {
+    return body(flags);
+  } catch (const gpunn::DataError& error) {
+    return fail(kData, error);
+  } catch (const std::exception& error) {
+    return fail(kFailed, error);
+  }
+}
+
+int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::DatasetPtr& test,
+          const Flags& flags) {
+  if (flags.summary) std::printf("%s\n", model.summary().c_str());
+  if (flags.plan) std::printf("%s\n", model.plan({.batch_size = flags.batch_size}).text.c_str());
+
+  const gpunn::StopOnSignal stop;
+  const gpunn::History history = model.fit(train, {.epochs = flags.epochs,
+                                                   .batch_size = flags.batch_size,
+                                                   .validation_data = test,
+                                                   .stop = &stop.flag()});
+  if (!flags.save.empty()) {
+    model.save(flags.save);
+    std::fprintf(stderr, "saved the model to %s\n", flags.save.c_str());
+  }
+  if (history.interrupted) {
+    std::fprintf(stderr, "interrupted after %lld steps\n", static_cast<long long>(model.steps()));
+    return kInterrupted;
+  }
+  report(model.evaluate(test), history, flags);
+  return 0;
+}
+
+}  // namespace example

@@ -180,6 +180,7 @@ std::string Plan::to_json() const {
                              {"region", node.region},
                              {"sliced", regions[static_cast<std::size_t>(node.region)].sliced},
                              {"tasks", node.tasks},
+                             {"launches", node.launches},
                              {"implementation", node.implementation},
                              {"why", node.why},
                              {"flops", node.cost.flops},

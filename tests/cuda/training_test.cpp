@@ -1,0 +1,146 @@
+// The example networks trained through the public interface on the software CUDA device, beside the CPU
+// backend.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <gpunn/gpunn.hpp>
+#include <nlohmann/json.hpp>
+
+#include "simt/simt.hpp"
+#include "src/cuda/backend.hpp"
+
+namespace gpunn {
+namespace {
+
+constexpr int kSteps = 20;
+constexpr std::int64_t kBatch = 8;
+
+// Devices "sim" and, without CUDA graphs, "sim-eager".
+void register_devices() {
+  static const bool done = [] {
+    register_backend("sim", cuda::make_backend(0));
+    register_backend("sim-eager", cuda::make_backend(0, {.capture = false}));
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+Tensor uniform(const Shape& shape, std::uint32_t stream) {
+  Tensor x(shape);
+  const auto values = x.data<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = uniform01({.seed = 7, .stream = stream}, i);
+  return x;
+}
+
+struct Run {
+  std::vector<double> losses;
+  std::vector<float> weights;
+};
+
+Run train(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y) {
+  model.compile({.optimizer = Adam(), .loss = loss, .metrics = {accuracy}});
+  Run run;
+  for (int step = 0; step < kSteps; ++step) {
+    const std::int64_t begin = step * kBatch % x.shape()[0];
+    run.losses.push_back(
+        model.train_on_batch(x.rows(begin, begin + kBatch), y.rows(begin, begin + kBatch))["loss"]);
+  }
+  for (const std::string& name : model.weight_names()) {
+    const Tensor weight = model.weight(name).clone();
+    const auto values = std::as_const(weight).data<float>();
+    run.weights.insert(run.weights.end(), values.begin(), values.end());
+  }
+  return run;
+}
+
+Run train_ffn(const std::string& device) {
+  Sequential model({Input({10}), Dense(64, {.activation = relu}), Dense(64, {.activation = relu}),
+                    Dense(1, {.activation = sigmoid})},
+                   {.device = device, .threads = 1});
+  Tensor y(Shape{32, 1});
+  for (std::size_t i = 0; i < 32; ++i) y.data<float>()[i] = i % 3 == 0 ? 1.0f : 0.0f;
+  return train(model, BinaryCrossentropy(), uniform(Shape{32, 10}, 1), y);
+}
+
+Run train_cnn(const std::string& device) {
+  Sequential model({Input({12, 12, 1}), Conv2D(4, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}),
+                    Conv2D(8, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}), Flatten(), Dropout(0.25),
+                    Dense(16, {.activation = relu}), Dense(10, {.activation = softmax})},
+                   {.device = device, .threads = 1});
+  Tensor y(Shape{32}, Dtype::i32);
+  for (std::size_t i = 0; i < 32; ++i) y.data<std::int32_t>()[i] = static_cast<std::int32_t>(i % 10);
+  return train(model, SparseCategoricalCrossentropy(), uniform(Shape{32, 12, 12, 1}, 2), y);
+}
+
+void expect_close(const Run& run, const Run& reference) {
+  ASSERT_EQ(run.losses.size(), reference.losses.size());
+  for (std::size_t i = 0; i < run.losses.size(); ++i) {
+    EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
+  }
+  EXPECT_LT(run.losses.back(), run.losses.front());
+}
+
+void expect_same_bits(const Run& a, const Run& b) {
+  EXPECT_EQ(a.losses, b.losses);
+  ASSERT_EQ(a.weights.size(), b.weights.size());
+  EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
+}
+
+class CudaTraining : public ::testing::Test {
+ protected:
+  void SetUp() override { register_devices(); }
+};
+
+TEST_F(CudaTraining, FeedForwardFollowsTheCpu) {
+  expect_close(train_ffn("sim"), train_ffn("cpu"));
+}
+
+TEST_F(CudaTraining, ConvolutionalFollowsTheCpu) {
+  expect_close(train_cnn("sim"), train_cnn("cpu"));
+}
+
+TEST_F(CudaTraining, CaptureChangesNoBit) {
+  expect_same_bits(train_ffn("sim"), train_ffn("sim-eager"));
+  expect_same_bits(train_cnn("sim"), train_cnn("sim-eager"));
+}
+
+TEST_F(CudaTraining, NoOrderOfThreadsOrStreamsChangesABit) {
+  const Run ffn = train_ffn("sim"), cnn = train_cnn("sim");
+  for (const simt::Order order : {simt::Order::reverse, simt::Order::random}) {
+    for (const simt::Streams streams : {simt::Streams::lazy, simt::Streams::random}) {
+      simt::Options options = simt::options();
+      options.order = order;
+      options.streams = streams;
+      simt::set_options(options);
+      expect_same_bits(train_ffn("sim"), ffn);
+      expect_same_bits(train_cnn("sim"), cnn);
+    }
+  }
+  simt::set_options(simt::Options::from_environment());
+}
+
+// The budget of kernels: a change that adds a launch to a step has to say so here.
+TEST_F(CudaTraining, LaunchesPerStepStayInTheirBudget) {
+  const auto launches = [](const Model& model) {
+    int sum = 0;
+    for (const auto& step : nlohmann::json::parse(model.plan({.batch_size = 32}).json)["steps"]) {
+      sum += step["launches"].get<int>();
+    }
+    return sum;
+  };
+  Sequential ffn({Input({10}), Dense(64, {.activation = relu}), Dense(64, {.activation = relu}),
+                  Dense(1, {.activation = sigmoid})},
+                 {.device = "sim"});
+  ffn.compile({.optimizer = Adam(), .loss = BinaryCrossentropy(), .metrics = {accuracy}});
+  EXPECT_LE(launches(ffn), 14);
+  Sequential cnn({Input({28, 28, 1}), Conv2D(32, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}),
+                  Conv2D(64, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}), Flatten(),
+                  Dense(64, {.activation = relu}), Dense(10, {.activation = softmax})},
+                 {.device = "sim"});
+  cnn.compile({.optimizer = Adam(), .loss = SparseCategoricalCrossentropy(), .metrics = {accuracy}});
+  EXPECT_LE(launches(cnn), 24);
+}
+
+}  // namespace
+}  // namespace gpunn

@@ -17,6 +17,12 @@ double slope(RnnActivation kind, double x) {
       return y * (1 - y);
     case RnnActivation::relu:
       return x > 0 ? 1 : 0;
+    case RnnActivation::gelu:
+      return y / x + x * std::exp(-x * x / 2) / std::sqrt(2 * std::acos(-1.0));
+    case RnnActivation::silu: {
+      const double s = 1 / (1 + std::exp(-x));
+      return s + x * s * (1 - s);
+    }
     case RnnActivation::hard_sigmoid:
       return std::abs(x) < 3 ? 1.0 / 6 : 0;
     case RnnActivation::elu:
@@ -249,6 +255,10 @@ double activate(RnnActivation kind, double x) {
       return 1 / (1 + std::exp(-x));
     case RnnActivation::relu:
       return x > 0 ? x : 0;
+    case RnnActivation::gelu:
+      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+    case RnnActivation::silu:
+      return x / (1 + std::exp(-x));
     case RnnActivation::hard_sigmoid:
       return std::clamp(x / 6 + 0.5, 0.0, 1.0);
     case RnnActivation::elu:

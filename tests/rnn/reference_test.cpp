@@ -65,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(Cells, RnnReferenceTest,
                                            RnnCell::lstm));
 
 TEST(RnnReferenceTest, EveryActivationsSlope) {
-  for (int kind = 0; kind <= static_cast<int>(RnnActivation::exponential); ++kind) {
+  for (int kind = 0; kind < kRnnActivations; ++kind) {
     SCOPED_TRACE(kind);
     RnnShape s{.cell = RnnCell::gru, .rows = 2, .steps = 2, .input = 3, .units = 4};
     s.activation = s.recurrent_activation = static_cast<RnnActivation>(kind);

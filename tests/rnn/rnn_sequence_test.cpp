@@ -66,7 +66,7 @@ TEST_P(RnnSequenceTest, DropoutMasksSharedOrPerGate) {
 }
 
 TEST_P(RnnSequenceTest, EveryActivation) {
-  for (int kind = 0; kind <= static_cast<int>(RnnActivation::exponential); ++kind) {
+  for (int kind = 0; kind < kRnnActivations; ++kind) {
     SCOPED_TRACE(kind);
     // exp(exp(exp(c))) is no float for long.
     const bool explodes = cell() == RnnCell::lstm && kind == static_cast<int>(RnnActivation::exponential);

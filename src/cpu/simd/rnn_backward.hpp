@@ -243,7 +243,7 @@ struct BackwardPass {
       const float* scale = s.recurrent_masks
                                ? g.in.recurrent_mask + (row * s.recurrent_masks + mask_of_candidate) * s.units
                                : nullptr;
-      reset_gate(now, row, acts, h_met, b.dreset, scale, s.units, b.reset + t * step_floats());
+      reset_gate(now, {h_met, b.dreset, scale, s.units, b.reset + t * step_floats()}, row, acts);
     }
   }
 
@@ -263,7 +263,7 @@ struct BackwardPass {
 template <RnnCell cell>
 void backward(const RnnShape& s, const RnnBackward& g) {
   BackwardPass<cell> pass(s, g);
-  if (s.activation == RnnActivation::tanh && s.recurrent_activation == RnnActivation::sigmoid) {
+  if (rnn_has_default_activations(s)) {
     pass.run(DefaultActivations(s));
   } else {
     pass.run(AnyActivations(s));

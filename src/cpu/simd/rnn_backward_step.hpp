@@ -45,14 +45,15 @@ GPUNN_INLINE void gates_gru(const BackwardStep& s, int64_t row, const Acts& acts
     const float* q = s.slots + row * s.slots_stride + j * 4 * kLanes;
     float* dq = s.dgates + row * s.dgates_stride + j * 4 * kLanes;
     const int64_t at = row * s.stride + j * kLanes;
-    const Vec z = load(q), r = load(q + kLanes), g = load(q + 2 * kLanes), u = load(q + 3 * kLanes);
-    const Vec d = s.d(at);
-    const Vec dg = fnma(d, z, d) * acts.state_slope(g);
+    const Activated z = acts.kept_gate(load(q)), r = acts.kept_gate(load(q + kLanes));
+    const Activated g = acts.kept_state(load(q + 2 * kLanes));
+    const Vec u = load(q + 3 * kLanes), d = s.d(at);
+    const Vec dg = fnma(d, z.value, d) * g.slope;
     store(dq, dg);
-    store(dq + kLanes, d * (load(s.h + at) - g) * acts.gate_slope(z));
-    store(dq + 2 * kLanes, dg * u * acts.gate_slope(r));
-    store(dq + 3 * kLanes, dg * r);
-    store(s.dpass + at, d * z);
+    store(dq + kLanes, d * (load(s.h + at) - g.value) * z.slope);
+    store(dq + 2 * kLanes, dg * u * r.slope);
+    store(dq + 3 * kLanes, dg * r.value);
+    store(s.dpass + at, d * z.value);
   }
 }
 
@@ -63,29 +64,37 @@ GPUNN_INLINE void gates_gru_reset_before(const BackwardStep& s, int64_t row, con
     const float* q = s.slots + row * s.slots_stride + j * 3 * kLanes;
     float* dq = s.dgates + row * s.dgates_stride + j * 3 * kLanes;
     const int64_t at = row * s.stride + j * kLanes;
-    const Vec z = load(q), g = load(q + 2 * kLanes), d = s.d(at);
-    store(dq, d * (load(s.h + at) - g) * acts.gate_slope(z));
-    store(dq + 2 * kLanes, fnma(d, z, d) * acts.state_slope(g));
-    store(s.dpass + at, d * z);
+    const Activated z = acts.kept_gate(load(q)), g = acts.kept_state(load(q + 2 * kLanes));
+    const Vec d = s.d(at);
+    store(dq, d * (load(s.h + at) - g.value) * z.slope);
+    store(dq + 2 * kLanes, fnma(d, z.value, d) * g.slope);
+    store(s.dpass + at, d * z.value);
   }
 }
 
-// Second part, given d(r * h): its share for r, and r * h again for the candidate's weights. h here is the
-// state as the candidate meets it, `scale` the dropout mask that made it (null: none).
+// What the second part needs: h as the candidate meets it, the dropout mask that made it (null: none), d(r *
+// h).
+struct ResetStep {
+  const float* h_met;
+  const float* dreset;
+  const float* scale;  // of this row
+  int64_t units;
+  float* reset;  // r * h again, for the gradient of the candidate's weights
+};
+
 template <class Acts>
-GPUNN_INLINE void reset_gate(const BackwardStep& s, int64_t row, const Acts& acts, const float* h_met,
-                             const float* dreset, const float* scale, int64_t units, float* reset) {
+GPUNN_INLINE void reset_gate(const BackwardStep& s, const ResetStep& after, int64_t row, const Acts& acts) {
   for (int64_t j = 0; j < s.blocks; ++j) {
     const int64_t at = row * s.stride + j * kLanes;
-    const Vec h = load(h_met + at), d = load(dreset + at);
-    const Vec r = load(s.slots + row * s.slots_stride + (j * 3 + 1) * kLanes);
-    store(s.dgates + row * s.dgates_stride + (j * 3 + 1) * kLanes, d * h * acts.gate_slope(r));
-    store(reset + at, r * h);
-    Vec dh = d * r;
-    if (scale) {
-      const int64_t left = units - j * kLanes;
-      dh *=
-          left >= kLanes ? load(scale + j * kLanes) : load(scale + j * kLanes, Tail(static_cast<int>(left)));
+    const Vec h = load(after.h_met + at), d = load(after.dreset + at);
+    const Activated r = acts.kept_gate(load(s.slots + row * s.slots_stride + (j * 3 + 1) * kLanes));
+    store(s.dgates + row * s.dgates_stride + (j * 3 + 1) * kLanes, d * h * r.slope);
+    store(after.reset + at, r.value * h);
+    Vec dh = d * r.value;
+    if (after.scale) {
+      const float* scale = after.scale + j * kLanes;
+      const int64_t left = after.units - j * kLanes;
+      dh *= left >= kLanes ? load(scale) : load(scale, Tail(static_cast<int>(left)));
     }
     store(s.dpass + at, load(s.dpass + at) + dh);
   }
@@ -98,14 +107,15 @@ GPUNN_INLINE void gates_lstm(const BackwardStep& s, int64_t row, const Acts& act
     const float* q = s.slots + row * s.slots_stride + j * 5 * kLanes;
     float* dq = s.dgates + row * s.dgates_stride + j * 4 * kLanes;
     const int64_t at = row * s.stride + j * kLanes;
-    const Vec i = load(q), f = load(q + kLanes), g = load(q + 2 * kLanes), o = load(q + 3 * kLanes);
-    const Vec a = acts.state(load(q + 4 * kLanes)), d = s.d(at);
-    const Vec dc = fma(d * o, acts.state_slope(a), load(s.dc + at));
-    store(dq, dc * g * acts.gate_slope(i));
-    store(dq + kLanes, dc * load(s.c + row * s.c_stride + j * s.c_block) * acts.gate_slope(f));
-    store(dq + 2 * kLanes, dc * i * acts.state_slope(g));
-    store(dq + 3 * kLanes, d * a * acts.gate_slope(o));
-    store(s.dc + at, dc * f);
+    const Activated i = acts.kept_gate(load(q)), f = acts.kept_gate(load(q + kLanes));
+    const Activated g = acts.kept_state(load(q + 2 * kLanes)), o = acts.kept_gate(load(q + 3 * kLanes));
+    const Activated a = acts.state_at(load(q + 4 * kLanes));
+    const Vec d = s.d(at), dc = fma(d * o.value, a.slope, load(s.dc + at));
+    store(dq, dc * g.value * i.slope);
+    store(dq + kLanes, dc * load(s.c + row * s.c_stride + j * s.c_block) * f.slope);
+    store(dq + 2 * kLanes, dc * i.value * g.slope);
+    store(dq + 3 * kLanes, d * a.value * o.slope);
+    store(s.dc + at, dc * f.value);
   }
 }
 
@@ -113,7 +123,8 @@ template <class Acts>
 GPUNN_INLINE void gates_simple(const BackwardStep& s, int64_t row, const Acts& acts) {
   for (int64_t j = 0; j < s.blocks; ++j) {
     const int64_t at = row * s.stride + j * kLanes;
-    store(s.dgates + row * s.dgates_stride + j * kLanes, s.d(at) * acts.state_slope(load(s.h_next + at)));
+    const float* kept = Acts::kKeepsValues ? s.h_next + at : s.slots + row * s.slots_stride + j * kLanes;
+    store(s.dgates + row * s.dgates_stride + j * kLanes, s.d(at) * acts.kept_state(load(kept)).slope);
   }
 }
 

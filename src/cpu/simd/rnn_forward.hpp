@@ -22,7 +22,7 @@ struct ForwardScratch {
 
   template <RnnCell cell>
   static ForwardScratch at(const RnnShape& s, const Layout<cell>& l, Carver& carver) {
-    const bool kept = s.training && Traits<cell>::kKept;
+    const bool kept = keeps_slots<cell>(s);
     ForwardScratch f;
     f.x = carver.take(l.input_copies * l.chunk_rows * l.input_stride);
     f.h = carver.take((l.chunk + 1) * s.rows * l.units_stride);
@@ -79,10 +79,10 @@ void step_gru(const Step& s, const Packed& w, const Acts& acts) {
         const Vec h = load(s.h + at);
         input[r] = load(q + 2 * kLanes);
         const Vec z = acts.gate(acc[r][0]), reset = acts.gate(acc[r][1]);
-        const Vec g = acts.state(fma(reset, acc[r][2], input[r]));
-        store(q, z);
-        store(q + kLanes, reset);
-        store(q + 2 * kLanes, g);
+        const Vec sum = fma(reset, acc[r][2], input[r]), g = acts.state(sum);
+        store(q, acts.kept(acc[r][0], z));
+        store(q + kLanes, acts.kept(acc[r][1], reset));
+        store(q + 2 * kLanes, acts.kept(sum, g));
         store(q + 3 * kLanes, acc[r][2]);
         store(s.h_next + at, s.skips(i + r) ? h : fma(z, h - g, g));
       }
@@ -104,8 +104,8 @@ void step_gru_reset_before(const Step& s, const Packed& w, const Acts& acts) {
         float* q = slots + r * s.slots_stride;
         const int64_t at = (i + r) * s.stride + j * kLanes;
         const Vec reset = acts.gate(acc[r][1]);
-        store(q, acts.gate(acc[r][0]));
-        store(q + kLanes, reset);
+        store(q, acts.kept(acc[r][0], acts.gate(acc[r][0])));
+        store(q + kLanes, acts.kept(acc[r][1], reset));
         store(s.reset + at, reset * load(s.met.data + 2 * s.met.gate_stride + at));
       }
     });
@@ -121,8 +121,8 @@ void step_gru_reset_before(const Step& s, const Packed& w, const Acts& acts) {
       for (int r = 0; r < R; ++r) {
         float* q = slots + r * s.slots_stride;
         const int64_t at = (i + r) * s.stride + j * kLanes;
-        const Vec h = load(s.h + at), z = load(q), g = acts.state(acc[r][0]);
-        store(q + 2 * kLanes, g);
+        const Vec h = load(s.h + at), z = acts.kept_gate_value(load(q)), g = acts.state(acc[r][0]);
+        store(q + 2 * kLanes, acts.kept(acc[r][0], g));
         store(s.h_next + at, s.skips(i + r) ? h : fma(z, h - g, g));
       }
     });
@@ -147,10 +147,10 @@ void step_lstm(const Step& s, const Packed& w, const Acts& acts) {
         const Vec i = acts.gate(acc[r][0]), f = acts.gate(acc[r][1]);
         const Vec g = acts.state(acc[r][2]), o = acts.gate(acc[r][3]);
         const Vec c_next = skips ? c : fma(f, c, i * g);
-        store(q, i);
-        store(q + kLanes, f);
-        store(q + 2 * kLanes, g);
-        store(q + 3 * kLanes, o);
+        store(q, acts.kept(acc[r][0], i));
+        store(q + kLanes, acts.kept(acc[r][1], f));
+        store(q + 2 * kLanes, acts.kept(acc[r][2], g));
+        store(q + 3 * kLanes, acts.kept(acc[r][3], o));
         store(q + 4 * kLanes, c_next);
         store(s.c + at, c_next);
         store(s.h_next + at, skips ? load(s.h + at) : o * acts.state(c_next));
@@ -165,10 +165,12 @@ void step_simple(const Step& s, const Packed& w, const Acts& acts) {
     for_row_tiles<step_rows(1)>(s.rows, [&](auto height, int64_t i) {
       constexpr int R = decltype(height)::value;
       Vec acc[R][1];
-      load_slots(acc, s.slots + i * s.slots_stride + j * kLanes, s.slots_stride, 0);
+      float* slots = s.slots + i * s.slots_stride + j * kLanes;
+      load_slots(acc, slots, s.slots_stride, 0);
       multiply_gates(acc, s.met, i, w.recurrent + j * s.units * kLanes, s.units);
       GPUNN_UNROLL
       for (int r = 0; r < R; ++r) {
+        if (!Acts::kKeepsValues) store(slots + r * s.slots_stride, acc[r][0]);
         const int64_t at = (i + r) * s.stride + j * kLanes;
         store(s.h_next + at, s.skips(i + r) ? load(s.h + at) : acts.state(acc[r][0]));
       }
@@ -214,7 +216,7 @@ Operand meet_weights(const RnnShape& s, const RnnInputs& in, const Layout<cell>&
 // state.
 template <RnnCell cell>
 int64_t kept_slot_floats(const RnnShape& s, const Layout<cell>& l) {
-  return Traits<cell>::kKept ? s.steps * l.forward_floats : 0;
+  return keeps_slots<cell>(s) ? s.steps * l.forward_floats : 0;
 }
 
 template <RnnCell cell, class Acts>
@@ -234,7 +236,7 @@ void forward_through_time(const RnnShape& s, const RnnForward& f) {
   for (int64_t first = 0; first < s.steps; first += l.chunk) {
     const int64_t count = s.steps - first < l.chunk ? s.steps - first : l.chunk;
     const Window window{s.rows, s.steps, first, count, s.reversed};
-    float* slots = s.training && T::kKept ? f.state + first * s.rows * l.forward_floats : scratch.slots;
+    float* slots = keeps_slots<cell>(s) ? f.state + first * s.rows * l.forward_floats : scratch.slots;
     const Operand x = load_input(s, f.in, l, window, scratch.x);
     project<T::kGates>(x, s.input, count * s.rows, l.blocks, w.kernel, w.bias, slots,
                        T::kForwardSlots * kLanes, l.forward_floats);
@@ -256,7 +258,7 @@ void forward_through_time(const RnnShape& s, const RnnForward& f) {
 
 template <RnnCell cell>
 void forward(const RnnShape& s, const RnnForward& f) {
-  if (s.activation == RnnActivation::tanh && s.recurrent_activation == RnnActivation::sigmoid) {
+  if (rnn_has_default_activations(s)) {
     forward_through_time<cell, DefaultActivations>(s, f);
   } else {
     forward_through_time<cell, AnyActivations>(s, f);

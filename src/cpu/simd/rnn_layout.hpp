@@ -17,7 +17,6 @@ struct Traits;
 template <>
 struct Traits<RnnCell::gru> {
   static constexpr int kGates = 3, kForwardSlots = 4, kGradientSlots = 4;
-  static constexpr bool kKept = true;
   static constexpr GateSlots kInput = {3, {1, 2, 0}};      // g z r (g * r): z, r, g of the input
   static constexpr GateSlots kRecurrent = {3, {1, 2, 3}};  // z, r, g * r of the state
   static constexpr int kInputFirst = 0, kRecurrentFirst = 1;
@@ -25,24 +24,27 @@ struct Traits<RnnCell::gru> {
 template <>
 struct Traits<RnnCell::gru_reset_before> {
   static constexpr int kGates = 3, kForwardSlots = 3, kGradientSlots = 3;
-  static constexpr bool kKept = true;
   static constexpr GateSlots kInput = {3, {0, 1, 2}}, kRecurrent = kInput;
   static constexpr int kInputFirst = 0, kRecurrentFirst = 0;
 };
 template <>
 struct Traits<RnnCell::lstm> {
   static constexpr int kGates = 4, kForwardSlots = 5, kGradientSlots = 4;  // the fifth is c
-  static constexpr bool kKept = true;
   static constexpr GateSlots kInput = {4, {0, 1, 2, 3}}, kRecurrent = kInput;
   static constexpr int kInputFirst = 0, kRecurrentFirst = 0;
 };
 template <>
 struct Traits<RnnCell::simple> {
   static constexpr int kGates = 1, kForwardSlots = 1, kGradientSlots = 1;
-  static constexpr bool kKept = false;  // h is all that backward needs
   static constexpr GateSlots kInput = {1, {0}}, kRecurrent = kInput;
   static constexpr int kInputFirst = 0, kRecurrentFirst = 0;
 };
+
+// SimpleRNN with tanh needs nothing but h; with another activation what it was applied to.
+template <RnnCell cell>
+constexpr bool keeps_slots(const RnnShape& s) {
+  return s.training && (cell != RnnCell::simple || !rnn_has_default_activations(s));
+}
 
 constexpr int64_t whole_vectors(int64_t n) {
   return ceil_div(n, kLanes) * kLanes;

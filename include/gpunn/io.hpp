@@ -25,7 +25,7 @@ struct SafetensorsFile {
   std::vector<NamedTensor> tensors;  // in the order of the file
   Metadata metadata;                 // what the writer passed
 
-  const Tensor* find(std::string_view name) const;  // null if there is none
+  GPUNN_API const Tensor* find(std::string_view name) const;  // null if there is none
 };
 
 // Writes the file whole or not at all: into a temporary file beside it, flushed to the disk, then renamed

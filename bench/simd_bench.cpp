@@ -200,6 +200,45 @@ void conv_rows_of(const Kernels& k, const Conv2d& c, bool pooled) {
   }
 }
 
+// `alive` of the winners carry a gradient: about 0.7 at the start of training. GFLOP/s counts the living ones
+// alone.
+void pooled_gradient_rows(const Kernels& k, const Conv2d& c, double alive) {
+  const auto x = random_values(c.batch * c.x_image), dy = random_values(c.batch * c.y_image);
+  const auto w = random_values(c.kernel_h * c.kernel_w * c.channels * c.filters, 0.1f);
+  auto dw = w, dx = x, by_filter = random_values(k.conv_gradient.by_filter_floats(c)),
+       db = random_values(c.filters);
+  auto scratch = random_values(std::max(k.conv_gradient.pooled_weights_scratch_floats(c),
+                                        k.conv_gradient.pooled_data_scratch_floats(c)));
+  std::vector<std::uint8_t> winners(dy.size());
+  std::mt19937 bits(3);
+  for (std::uint8_t& each : winners)
+    each = bits() % 1000 < alive * 1000 ? static_cast<std::uint8_t>(bits() % 4) : kDead;
+  const double flops = conv_flops(c, 1) * alive;
+  row(describe("  by filter", c), 0,
+      [&] { k.conv_gradient.prepare_by_filter(c, w.data(), by_filter.data()); });
+  row(describe("pooled weight gradient", c), flops, [&] {
+    k.conv_gradient.pooled_weights(c, x.data(), dy.data(), winners.data(), dw.data(), db.data(), false,
+                                   scratch.data());
+  });
+  row(describe("pooled data gradient", c), flops, [&] {
+    k.conv_gradient.pooled_data(c, by_filter.data(), dy.data(), winners.data(), dx.data(), false,
+                                scratch.data());
+  });
+}
+
+void gradient_rows(const Kernels& k, const Conv2d& c) {
+  const auto x = random_values(c.batch * c.x_image), dy = random_values(c.batch * c.y_image);
+  const auto w = random_values(c.kernel_h * c.kernel_w * c.channels * c.filters, 0.1f);
+  const Conv2d back = backward_data(c);
+  auto dw = w, dx = x, db = random_values(c.filters), prepared = random_values(k.conv.prepared_floats(back));
+  auto scratch =
+      random_values(std::max(k.conv_gradient.weights_scratch_floats(c), k.conv.scratch_floats(back)));
+  row(describe("weight gradient", c), conv_flops(c, 1),
+      [&] { k.conv_gradient.weights(c, x.data(), dy.data(), dw.data(), db.data(), false, scratch.data()); });
+  row(describe("data gradient", c), conv_flops(c, 1),
+      [&] { k.conv.forward(back, {}, dy.data(), prepared.data(), dx.data(), scratch.data()); });
+}
+
 void conv_rows(const Kernels& k) {
   std::printf("\nconvolutions, batch 8; GFLOP/s counted as direct arithmetic\n");
   conv_rows_of(k, image_conv(8, 28, 1, 3, 32, 0, 2, 12), true);
@@ -217,6 +256,16 @@ void conv_rows(const Kernels& k) {
   conv_rows_of(k, image_conv(8, 12, 32, 5, 64, 2, 1), false);
   conv_rows_of(k, image_conv(8, 14, 48, 3, 80, 1, 1), false);
   conv_rows_of(k, image_conv(8, 14, 64, 1, 64, 0, 1), false);
+  pooled_gradient_rows(k, image_conv(8, 28, 1, 3, 32, 0, 2, 12), 0.7);
+  pooled_gradient_rows(k, image_conv(8, 32, 3, 3, 32, 0, 2), 0.7);
+  pooled_gradient_rows(k, image_conv(8, 13, 32, 3, 64, 0, 2), 0.7);
+  pooled_gradient_rows(k, image_conv(8, 13, 48, 3, 80, 0, 2), 0.7);
+  pooled_gradient_rows(k, image_conv(8, 12, 32, 5, 64, 0, 2), 0.7);
+  gradient_rows(k, image_conv(8, 28, 1, 3, 32, 0, 1));
+  gradient_rows(k, image_conv(8, 32, 3, 5, 32, 2, 1));
+  gradient_rows(k, image_conv(8, 13, 32, 3, 64, 1, 1));
+  gradient_rows(k, image_conv(8, 28, 64, 3, 64, 1, 1));
+  gradient_rows(k, image_conv(8, 12, 32, 5, 64, 2, 1));
 }
 
 }  // namespace

@@ -15,13 +15,23 @@ namespace {
         &rnn_lstm_table_##level                                                             \
   }
 
-#define GPUNN_SIMD_SET(level)                                                                         \
-  Kernels {                                                                                           \
-    .isa = Isa::level, .name = #level, .elementwise = elementwise_table_##level,                      \
-    .activation = activation_table_##level, .dense = dense_table_##level, .conv = conv_table_##level, \
-    .loss = loss_table_##level, .optimizer = optimizer_table_##level, .random = random_table_##level, \
-    .embedding = embedding_table_##level, .rnn_cells = GPUNN_RNN_CELLS(level),                        \
+// clang-format off
+#define GPUNN_SIMD_SET(level) Kernels{              \
+    .isa = Isa::level,                              \
+    .name = #level,                                 \
+    .elementwise = elementwise_table_##level,       \
+    .activation = activation_table_##level,         \
+    .dense = dense_table_##level,                   \
+    .conv = conv_table_##level,                     \
+    .conv_gradient = conv_gradient_table_##level,   \
+    .pool = pool_table_##level,                     \
+    .loss = loss_table_##level,                     \
+    .optimizer = optimizer_table_##level,           \
+    .random = random_table_##level,                 \
+    .embedding = embedding_table_##level,           \
+    .rnn_cells = GPUNN_RNN_CELLS(level),            \
   }
+// clang-format on
 
 const Kernels kBase = GPUNN_SIMD_SET(base);
 #if defined(__x86_64__)

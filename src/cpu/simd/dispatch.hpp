@@ -9,11 +9,13 @@
 
 #include "src/cpu/simd/activation.hpp"
 #include "src/cpu/simd/conv.hpp"
+#include "src/cpu/simd/conv_gradient.hpp"
 #include "src/cpu/simd/dense.hpp"
 #include "src/cpu/simd/elementwise.hpp"
 #include "src/cpu/simd/embedding.hpp"
 #include "src/cpu/simd/loss.hpp"
 #include "src/cpu/simd/optimizer.hpp"
+#include "src/cpu/simd/pool.hpp"
 #include "src/cpu/simd/random.hpp"
 #include "src/cpu/simd/rnn_sequence.hpp"
 
@@ -28,6 +30,8 @@ struct Kernels {
   const ActivationKernels& activation;
   const DenseKernels& dense;
   const ConvKernels& conv;
+  const ConvGradientKernels& conv_gradient;
+  const PoolKernels& pool;
   const LossKernels& loss;
   const OptimizerKernels& optimizer;
   const RandomKernels& random;

@@ -10,12 +10,6 @@ float weight_of(const LossRows& r, int64_t row) {
 }
 
 // Neutral where a tail's lanes hold nothing.
-GPUNN_INLINE Vec keep(Vec v, All, float) {
-  return v;
-}
-GPUNN_INLINE Vec keep(Vec v, Tail part, float otherwise) {
-  return part.lanes() ? v : splat(otherwise);
-}
 template <class Part>
 GPUNN_INLINE Vec load_or(const float* p, Part part, float otherwise) {
   return keep(load(p, part), part, otherwise);

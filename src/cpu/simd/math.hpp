@@ -12,7 +12,6 @@
 namespace gpunn::cpu::simd {
 namespace {
 
-constexpr float kInfinity = __builtin_inff();
 constexpr float kLn2High = 0x1.62e4p-1f;  // 15 bits: its product with an exponent is exact
 constexpr float kLn2Low = 1.42860677e-6f;
 

@@ -22,6 +22,7 @@ namespace gpunn::cpu::simd {
 namespace {
 
 constexpr int kLanes = GPUNN_LANES;
+constexpr float kInfinity = __builtin_inff();
 // Vector registers of the level: what the heights of register tiles follow from.
 constexpr int kRegisters = GPUNN_LANES == 16 ? 32 : 16;
 
@@ -100,6 +101,12 @@ GPUNN_INLINE Vec load(const float* p, Tail t) {
 GPUNN_INLINE void store(float* p, Vec v, Tail t) {
   _mm512_mask_storeu_ps(p, t.mask, (__m512)v);
 }
+GPUNN_INLINE void store(int32_t* p, VecI v, Tail t) {
+  _mm512_mask_storeu_epi32(p, t.mask, (__m512i)v);
+}
+GPUNN_INLINE VecI load(const int32_t* p, Tail t) {
+  return (VecI)_mm512_maskz_loadu_epi32(t.mask, p);
+}
 
 #elif GPUNN_LANES == 8
 GPUNN_INLINE Vec fma(Vec a, Vec b, Vec c) {
@@ -131,6 +138,12 @@ GPUNN_INLINE Vec load(const float* p, Tail t) {
 }
 GPUNN_INLINE void store(float* p, Vec v, Tail t) {
   _mm256_maskstore_ps(p, t.mask, (__m256)v);
+}
+GPUNN_INLINE void store(int32_t* p, VecI v, Tail t) {
+  _mm256_maskstore_epi32(p, t.mask, (__m256i)v);
+}
+GPUNN_INLINE VecI load(const int32_t* p, Tail t) {
+  return (VecI)_mm256_maskload_epi32(p, t.mask);
 }
 
 #else
@@ -179,6 +192,20 @@ GPUNN_INLINE void store(float* p, Vec v, Tail t) {
     if (i < t.count) p[i] = v[i];
   }
 }
+GPUNN_INLINE VecI load(const int32_t* p, Tail t) {
+  VecI v{};
+  GPUNN_UNROLL
+  for (int i = 0; i < kLanes; ++i) {
+    if (i < t.count) v[i] = p[i];
+  }
+  return v;
+}
+GPUNN_INLINE void store(int32_t* p, VecI v, Tail t) {
+  GPUNN_UNROLL
+  for (int i = 0; i < kLanes; ++i) {
+    if (i < t.count) p[i] = v[i];
+  }
+}
 #endif
 
 // max and min above return `b` where a lane of either is NaN (x86's rule), so clamping keeps NaN with x as
@@ -218,6 +245,12 @@ GPUNN_INLINE Vec load(const float* p, All) {
 GPUNN_INLINE void store(float* p, Vec v, All) {
   store(p, v);
 }
+GPUNN_INLINE VecI load(const int32_t* p, All) {
+  return load(p);
+}
+GPUNN_INLINE void store(int32_t* p, VecI v, All) {
+  store(p, v);
+}
 
 // The lanes as bytes.
 typedef uint8_t Bytes __attribute__((vector_size(GPUNN_LANES)));
@@ -232,6 +265,33 @@ GPUNN_INLINE void store_bytes(uint8_t* p, VecI v, Tail part) {
   for (int i = 0; i < kLanes; ++i) {
     if (counts[i]) p[i] = bytes[i];
   }
+}
+
+GPUNN_INLINE VecI load_bytes(const uint8_t* p, All) {
+  return __builtin_convertvector((Bytes) * reinterpret_cast<const BytesAnywhere*>(p), VecI);
+}
+GPUNN_INLINE VecI load_bytes(const uint8_t* p, Tail part) {
+  const VecI counts = part.lanes();
+  VecI v{};
+  GPUNN_UNROLL
+  for (int i = 0; i < kLanes; ++i) {
+    if (counts[i]) v[i] = p[i];
+  }
+  return v;
+}
+
+// v in the lanes that count, `otherwise` in the rest.
+GPUNN_INLINE Vec keep(Vec v, All, float) {
+  return v;
+}
+GPUNN_INLINE VecI keep(VecI v, All, int32_t) {
+  return v;
+}
+GPUNN_INLINE Vec keep(Vec v, Tail part, float otherwise) {
+  return part.lanes() ? v : splat(otherwise);
+}
+GPUNN_INLINE VecI keep(VecI v, Tail part, int32_t otherwise) {
+  return part.lanes() ? v : splat(otherwise);
 }
 
 template <class F>

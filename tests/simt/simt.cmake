@@ -50,6 +50,12 @@ foreach(name expf exp2f expm1f logf log2f log10f log1pf sinf cosf tanf atanf sin
 endforeach()
 set_property(TARGET simt APPEND PROPERTY INTERFACE_LINK_DEPENDS ${SIMT_DIR}/simt.ld)
 
+# The hooks of counting builds.
+add_library(simt_count STATIC EXCLUDE_FROM_ALL ${SIMT_DIR}/src/count/hooks.cpp)
+target_compile_features(simt_count PRIVATE cxx_std_20)
+target_compile_options(simt_count PRIVATE -O2 -Wall -Wextra -Werror -Wno-builtin-declaration-mismatch)
+target_link_libraries(simt_count PUBLIC simt)
+
 function(simt_add_kernels target)
   foreach(file IN LISTS ARGN)
     get_filename_component(file ${file} ABSOLUTE)
@@ -59,6 +65,7 @@ function(simt_add_kernels target)
     set(source ${CMAKE_CURRENT_BINARY_DIR}/simt/${target}/${stem}.k.cpp)
     file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${file}\"\n" @ONLY)
     target_sources(${target} PRIVATE ${source})
+    set_property(TARGET ${target} APPEND PROPERTY SIMT_KERNELS ${source})
     # Uninitialised locals are NaN or huge. -fdata-sections gives every static a section with its name, by which the
     # linker script finds the __shared__ variables of templates.
     set_source_files_properties(${source} PROPERTIES
@@ -84,7 +91,24 @@ function(simt_use_compiler target compiler)
     CXX_LINKER_LAUNCHER "${SIMT_DIR}/use_compiler.sh;${compiler}")
 endfunction()
 
+# Only the kernels are watched, and unoptimised: then an access in the source is an access, with its own width. g++,
+# because clang turns copies of float4 into memcpy. Call it after simt_add_kernels.
+function(simt_count_accesses target)
+  get_target_property(kernels ${target} SIMT_KERNELS)
+  foreach(source IN LISTS kernels)
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -fsanitize=thread -O0)
+  endforeach()
+  target_link_libraries(${target} PUBLIC simt_count)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND SIMT_GXX)
+    simt_use_compiler(${target} ${SIMT_GXX})
+  endif()
+endfunction()
+
 function(simt_sanitize target mode)
+  if(mode STREQUAL "count")
+    simt_count_accesses(${target})
+    return()
+  endif()
   set(compiler ${CMAKE_CXX_COMPILER_ID})
   if(mode STREQUAL "address")
     set(flags -fsanitize=address,undefined)

@@ -3,6 +3,7 @@
 #include "capture.hpp"
 #include "executor.hpp"
 #include "runtime.hpp"
+#include "sanitizer.hpp"
 
 namespace simt {
 namespace {
@@ -38,6 +39,7 @@ cudaError_t call(const char* name, const std::function<cudaError_t()>& body, Dea
   if (host_function) return remember(cudaErrorNotPermitted);
   Runtime& rt = runtime();
   const std::lock_guard guard(rt.lock);
+  const Unwatched unwatched;
   start_once();
   if (rt.devices.empty()) return remember(cudaErrorNoDevice);
   const Injection injected = count_call(name);

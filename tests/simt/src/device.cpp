@@ -121,6 +121,7 @@ template <class F>
 cudaError_t without_device(F body) {
   Runtime& rt = runtime();
   const std::lock_guard guard(rt.lock);
+  const Unwatched unwatched;
   start_once();
   return remember(body());
 }

@@ -46,6 +46,7 @@ void execute(const OpRef& op) {
     op->work->run();
     if (!host_code) close_device_memory(op->device);
   }
+  op->work.reset();  // here, where what it owned was used: freed elsewhere, that would be a race
   release(&op->finished);
   if (under_tsan()) __tsan_switch_to_fiber(host, kNoSync);
   op->running = false;

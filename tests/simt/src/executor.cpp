@@ -27,6 +27,7 @@ namespace {
 
 char start_token, end_token, device_fence;
 unsigned char* dynamic_memory = nullptr;
+thread_local bool this_thread_launches = false;  // other host threads may call the runtime meanwhile
 
 std::size_t static_shared_bytes() {
   return __start_simt_shared == nullptr ? 0
@@ -200,13 +201,15 @@ std::vector<std::size_t> block_order(std::size_t count) {
 Thread::Thread() : Fiber(&run_kernel) {}
 
 bool in_kernel() {
-  return block.running != nullptr;
+  return this_thread_launches && block.running != nullptr;
 }
 
 cudaError_t run_grid(const Grid& grid) {
   const bool concurrent = under_tsan() && options().concurrent_blocks;
   block.size = grid.block.x * grid.block.y * grid.block.z;
+  const Unwatched unwatched;  // what the executor itself allocates; CUDA threads are watched
   block.launch = &grid;
+  this_thread_launches = true;
   block.faulted = false;
   block.random = Random(next_launch_seed());
   block.counters = &begin_launch(grid);
@@ -233,6 +236,7 @@ cudaError_t run_grid(const Grid& grid) {
   acquire(&end_token);
   Fiber::release_old_identities();
   block.launch = nullptr;
+  this_thread_launches = false;
   return block.faulted ? block.fault : cudaSuccess;
 }
 

@@ -11,7 +11,7 @@
 // Defaults that *SAN_OPTIONS may change: the first report ends the process, as a failing assertion does.
 extern "C" {
 const char* __tsan_default_options() {
-  return "halt_on_error=1:exitcode=66:die_after_fork=0";
+  return "halt_on_error=1:exitcode=66:die_after_fork=0:atexit_sleep_ms=0";
 }
 const char* __asan_default_options() {
   return "detect_stack_use_after_return=0:exitcode=67";

@@ -26,9 +26,13 @@ struct FunctionState {
   std::size_t static_bytes = 0;
 };
 
-FunctionState& function_state(const void* kernel) {
+std::map<const void*, FunctionState>& function_states() {
   static std::map<const void*, FunctionState> states;
-  FunctionState& s = states[kernel];
+  return states;
+}
+
+FunctionState& function_state(const void* kernel) {
+  FunctionState& s = function_states()[kernel];
   if (s.launch_bound == 0) {
     s.launch_bound = launch_bound_of(kernel);
     // AddressSanitizer's margins would count as shared memory.
@@ -188,6 +192,10 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
     if (s == nullptr) return cudaErrorInvalidResourceHandle;
     return submit(s, std::make_shared<FunctionWork>(cudaGraphNodeTypeKernel, work));
   });
+}
+
+void forget_function_attributes() {
+  for (auto& [kernel, state] : function_states()) state.dynamic_limit = kSharedDefault;
 }
 
 void set_registers(const void* kernel, int registers) {

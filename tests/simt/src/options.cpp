@@ -15,6 +15,7 @@
 namespace simt {
 
 CUstream_st* make_legacy_stream(int device);
+void forget_function_attributes();
 bool is_architecture(int number);
 
 namespace {
@@ -47,6 +48,7 @@ void check(const Options& o) {
 void start(const Options& o) {
   check(o);
   the_options = o;
+  forget_function_attributes();
   launch_number = 0;
   Runtime& rt = runtime();
   rt.random = Random(o.seed);
@@ -55,7 +57,9 @@ void start(const Options& o) {
     Device& d = rt.devices[static_cast<std::size_t>(i)];
     d.sticky = cudaSuccess;
     d.peers.clear();
-    if (d.legacy == nullptr) d.legacy = make_legacy_stream(i);
+    static CUstream_st* legacy[2] = {};
+    if (legacy[i] == nullptr) legacy[i] = make_legacy_stream(i);
+    d.legacy = legacy[i];
   }
 }
 
@@ -95,6 +99,7 @@ void start_once() {  // the lock is held
 void set_options(const Options& o) {
   Runtime& rt = runtime();
   const std::lock_guard guard(rt.lock);
+  const Unwatched unwatched;
   start_once();
   check(o);
   if (!rt.devices.empty()) drain(-1);

@@ -7,6 +7,7 @@
 #include "executor.hpp"
 #include "options.hpp"
 #include "report.hpp"
+#include "sanitizer.hpp"
 #include "symbols.hpp"
 
 namespace simt {
@@ -14,6 +15,7 @@ namespace {
 
 std::string the_report;
 std::size_t the_count = 0;
+char report_token;  // reports are made by CUDA threads and read by host threads
 
 std::string text(const uint3& v) {
   return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
@@ -56,18 +58,22 @@ std::string where_threads_are() {
 }  // namespace
 
 void add_report(const std::string& report) {
+  acquire(&report_token);
   the_report = report;
   ++the_count;
   std::fputs(report.c_str(), stderr);
   std::fflush(stderr);
+  release(&report_token);
 }
 
 void clear_reports() {
+  acquire(&report_token);
   the_report.clear();
   the_count = 0;
 }
 
 std::string last_report() {
+  acquire(&report_token);
   return the_report;
 }
 std::size_t report_count() {

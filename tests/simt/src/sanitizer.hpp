@@ -17,6 +17,10 @@ void __tsan_destroy_fiber(void*) __attribute__((weak));
 void __tsan_switch_to_fiber(void*, unsigned flags) __attribute__((weak));
 void __tsan_acquire(void*) __attribute__((weak));
 void __tsan_release(void*) __attribute__((weak));
+void AnnotateIgnoreReadsBegin(const char* file, int line) __attribute__((weak));
+void AnnotateIgnoreReadsEnd(const char* file, int line) __attribute__((weak));
+void AnnotateIgnoreWritesBegin(const char* file, int line) __attribute__((weak));
+void AnnotateIgnoreWritesEnd(const char* file, int line) __attribute__((weak));
 }
 
 namespace simt {
@@ -35,6 +39,22 @@ inline void release(void* token) {
 inline void acquire(void* token) {
   if (__tsan_acquire) __tsan_acquire(token);
 }
+
+// While it lives, ThreadSanitizer does not watch this host thread: the runtime's own bookkeeping, which its
+// invisible lock orders. Streams and CUDA threads have identities of their own and stay watched.
+class Unwatched {
+ public:
+  Unwatched() {
+    if (AnnotateIgnoreReadsBegin) AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    if (AnnotateIgnoreWritesBegin) AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~Unwatched() {
+    if (AnnotateIgnoreWritesEnd) AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    if (AnnotateIgnoreReadsEnd) AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+  Unwatched(const Unwatched&) = delete;
+  Unwatched& operator=(const Unwatched&) = delete;
+};
 
 inline void close_memory(const void* p, std::size_t n) {
   if (__asan_poison_memory_region) __asan_poison_memory_region(p, n);

@@ -2,6 +2,8 @@
 // Pixels and taps are counted in 32 bits (launchers check), addresses in 64.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include "kernels/conv2d_direct.hpp"
 #include "kernels/divider.hpp"
 #include "kernels/epilogue.cuh"

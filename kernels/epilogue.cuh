@@ -1,6 +1,8 @@
 // What becomes of the finished sums of products and convolutions.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include "kernels/activation.hpp"
 #include "kernels/epilogue.hpp"
 

@@ -10,6 +10,8 @@
 // The sums go to an epilogue: store(group, slice, row, column, sum).
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include "kernels/divider.hpp"
 #include "kernels/gemm_shape.hpp"
 #include "kernels/launch.cuh"

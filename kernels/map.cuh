@@ -2,6 +2,8 @@
 // permits.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include "kernels/launch.cuh"
 #include "kernels/vector.cuh"
 

@@ -1,6 +1,8 @@
 // Wide loads and stores: one instruction moves a Pack where its alignment permits.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 #include "kernels/hd.hpp"

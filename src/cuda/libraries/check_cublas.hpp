@@ -1,0 +1,17 @@
+// The status of every call of cuBLASLt goes through check().
+#pragma once
+
+#include <cublasLt.h>
+
+#include <string>
+
+#include "kernels/check.hpp"
+
+namespace gpunn {
+
+inline void check(cublasStatus_t code, SourceLocation at = SourceLocation::current()) {
+  if (code == CUBLAS_STATUS_SUCCESS) return;
+  throw DeviceError(std::string(cublasLtGetStatusName(code)) + ": " + cublasLtGetStatusString(code), at);
+}
+
+}  // namespace gpunn

@@ -1,0 +1,138 @@
+#include "src/cuda/libraries/cudnn_convolution.hpp"
+
+namespace gpunn::cuda {
+namespace {
+
+using Dims = std::vector<std::int64_t>;
+
+Descriptor tensor(std::int64_t id, cudnnDataType_t type, const Dims& dims, const Dims& strides,
+                  bool is_virtual = false) {
+  Descriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+  t.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type)
+      .set(CUDNN_ATTR_TENSOR_DIMENSIONS, dims)
+      .set(CUDNN_ATTR_TENSOR_STRIDES, strides)
+      .set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id)
+      .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, std::int64_t{16});
+  if (is_virtual) t.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, true);
+  t.finalize();
+  return t;
+}
+
+// Channels side by side.
+Dims image_strides(std::int64_t channels, std::int64_t height, std::int64_t width) {
+  return {channels * height * width, 1, channels * width, channels};
+}
+
+Dims weight_strides(WeightLayout layout, const kernels::ConvGeometry& g) {
+  const std::int64_t in = g.group_in(), width = g.width.kernel;
+  if (layout == WeightLayout::hwio) return {1, g.out, width * in * g.out, in * g.out};
+  return {g.height.kernel * width * in, 1, width * in, in};
+}
+
+// What is needed behind the image so that the last window fits; negative where it ends before the image does.
+std::int64_t padding_behind(const kernels::ConvAxis& a) {
+  return (a.out - 1) * a.stride + (a.kernel - 1) * a.dilation + 1 - a.in - a.padding;
+}
+
+Descriptor convolution_of(const kernels::ConvGeometry& g) {
+  const auto behind = [](const kernels::ConvAxis& a) { return std::max<std::int64_t>(0, padding_behind(a)); };
+  Descriptor c(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+  c.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT)
+      .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION)
+      .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2})
+      .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, Dims{g.height.padding, g.width.padding})
+      .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, Dims{behind(g.height), behind(g.width)})
+      .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, Dims{g.height.dilation, g.width.dilation})
+      .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, Dims{g.height.stride, g.width.stride})
+      .finalize();
+  return c;
+}
+
+// cuDNN's attribute names of one pass.
+struct PassNames {
+  cudnnBackendDescriptorType_t operation;
+  cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
+};
+PassNames names_of(ConvolutionPass pass) {
+  switch (pass) {
+    case ConvolutionPass::forward:
+      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+    case ConvolutionPass::backward_data:
+      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+    case ConvolutionPass::backward_weights:
+      break;
+  }
+  return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+}
+
+Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descriptor* b,
+                     const Descriptor& y) {
+  Descriptor how(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  how.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT).finalize();
+  Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, how)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+  if (b != nullptr) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
+  operation.finalize();
+  return operation;
+}
+
+}  // namespace
+
+EnginePlan plan_convolution(const CudnnDevice& device, const Convolution& convolution, EngineRules rules) {
+  const kernels::ConvGeometry& g = convolution.geometry;
+  kernels::require(!convolution.bias_relu || convolution.pass == ConvolutionPass::forward,
+                   "plan_convolution: bias and relu belong to the forward pass");
+  rules.tensor_cores = convolution.type != ConvolutionType::fp32;
+  const cudnnDataType_t type =
+      convolution.type == ConvolutionType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+  const Dims y_dims = {g.batch, g.out, g.height.out, g.width.out};
+  const Dims y_strides = image_strides(g.out, g.height.out, g.width.out);
+  const Descriptor x = tensor(kConvX, type, {g.batch, g.in, g.height.in, g.width.in},
+                              image_strides(g.in, g.height.in, g.width.in));
+  const Descriptor w = tensor(kConvW, type, {g.out, g.group_in(), g.height.kernel, g.width.kernel},
+                              weight_strides(convolution.weights, g));
+  const Descriptor y = tensor(kConvY, type, y_dims, y_strides);
+  // Between the fused steps: never in memory, in float.
+  const Descriptor sums = tensor(100, CUDNN_DATA_FLOAT, y_dims, y_strides, true);
+  const Descriptor biased = tensor(101, CUDNN_DATA_FLOAT, y_dims, y_strides, true);
+  const Descriptor bias = tensor(kConvBias, type, {1, g.out, 1, 1}, {g.out, 1, g.out, g.out});
+
+  const PassNames names = names_of(convolution.pass);
+  const Descriptor how = convolution_of(g);
+  std::vector<Descriptor> operations;
+  operations.emplace_back(names.operation)
+      .set(names.x, x)
+      .set(names.w, w)
+      .set(names.y, convolution.bias_relu ? sums : y)
+      .set(names.convolution, how)
+      .set(names.alpha, 1.0f)
+      .set(names.beta, 0.0f)
+      .finalize();
+  if (convolution.bias_relu) {
+    operations.push_back(pointwise(CUDNN_POINTWISE_ADD, sums, &bias, biased));
+    operations.push_back(pointwise(CUDNN_POINTWISE_RELU_FWD, biased, nullptr, y));
+  }
+  return plan_engine(device, operations, rules);
+}
+
+}  // namespace gpunn::cuda

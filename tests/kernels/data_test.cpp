@@ -1,0 +1,340 @@
+// Kernels that move data: transpose, concatenate, gather, embedding; and elementwise arithmetic with
+// broadcasting.
+#include "kernels/concatenate.hpp"
+#include "kernels/dropout.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/embedding.hpp"
+#include "kernels/gather.hpp"
+#include "kernels/transpose.hpp"
+#include "tests/kernels/lab.hpp"
+
+namespace gpunn::kernels {
+namespace {
+
+using Extents = std::vector<std::int64_t>;
+std::int64_t elements(const Extents& e) {
+  return std::accumulate(e.begin(), e.end(), std::int64_t{1}, std::multiplies<>());
+}
+// The indexes of element i.
+Extents unravel(std::int64_t i, const Extents& extents) {
+  Extents index(extents.size());
+  for (std::size_t k = extents.size(); k-- > 0;) index[k] = i % extents[k], i /= extents[k];
+  return index;
+}
+
+TEST(TransposeTest, EveryOrderOfAxes) {
+  struct Case {
+    Extents extents;
+    std::vector<int> order;
+  };
+  const Case cases[] = {{{33, 65}, {1, 0}},
+                        {{32, 32}, {1, 0}},
+                        {{2, 5, 40}, {0, 2, 1}},
+                        {{3, 4, 5, 6}, {3, 1, 0, 2}},
+                        {{3, 3, 8, 16}, {3, 0, 1, 2}},
+                        {{4, 5, 6}, {1, 0, 2}},
+                        {{7}, {0}},
+                        {{3, 1, 4}, {2, 1, 0}},
+                        {{0, 4}, {1, 0}},
+                        {{2, 3, 2, 3, 2, 2, 2, 3}, {7, 2, 0, 5, 1, 3, 6, 4}}};
+  for (const Case& c : cases) {
+    const Floats x = uniform(elements(c.extents), -1, 1);
+    Extents out;
+    for (const int k : c.order) out.push_back(c.extents[static_cast<std::size_t>(k)]);
+    for (const Accumulate mode : kModes) {
+      const Floats old_y = before(mode, x.size());
+      const Floats y = everywhere([&](const Way& way) {
+        Array<float> in(way, x), result(way, old_y);
+        transpose(way.gpu, c.extents, c.order, mode, in, result);
+        return result.read();
+      });
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const Extents index = unravel(static_cast<std::int64_t>(i), out);
+        Extents from(index.size());
+        for (std::size_t k = 0; k < index.size(); ++k) from[static_cast<std::size_t>(c.order[k])] = index[k];
+        std::int64_t at = 0;
+        for (std::size_t k = 0; k < from.size(); ++k) at = at * c.extents[k] + from[k];
+        const float moved = x[static_cast<std::size_t>(at)];
+        ASSERT_EQ(y[i], mode == Accumulate::add ? old_y[i] + moved : moved) << i;
+      }
+    }
+  }
+}
+
+TEST(ConcatenateTest, JoinsAndCutsAgain) {
+  for (const Extents& widths : {Extents{4, 8, 4}, Extents{1, 3, 0, 5}, Extents(20, 2)}) {
+    for (const std::int64_t rows : {0, 1, 37}) {
+      std::vector<Floats> parts;
+      for (std::size_t k = 0; k < widths.size(); ++k) parts.push_back(uniform(rows * widths[k], -1, 1, k));
+      const std::int64_t total = std::accumulate(widths.begin(), widths.end(), std::int64_t{0});
+      const Floats all = everywhere([&](const Way& way) {
+        std::vector<std::unique_ptr<Array<float>>> arrays;
+        std::vector<ColumnBlock> blocks;
+        for (std::size_t k = 0; k < parts.size(); ++k) {
+          arrays.push_back(std::make_unique<Array<float>>(way, parts[k]));
+          blocks.push_back({arrays[k]->data(), widths[k]});
+        }
+        Array<float> y(way, static_cast<std::size_t>(rows * total));
+        concatenate(way.gpu, rows, blocks, y);
+        Floats result = y.read();
+        std::int64_t begin = 0;
+        for (std::size_t k = 0; k < parts.size(); begin += widths[k], ++k) {
+          Array<float> back(way, Floats(parts[k].size(), NAN)), added(way, Floats(parts[k].size(), 1.0f));
+          const Cut cut{rows, total, begin, widths[k]};
+          cut_columns(way.gpu, cut, Accumulate::overwrite, y, back);
+          cut_columns(way.gpu, cut, Accumulate::add, y, added);
+          EXPECT_EQ(back.read(), parts[k]);
+          const Floats sums = added.read();
+          for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_EQ(sums[i], parts[k][i] + 1);
+        }
+        return result;
+      });
+      std::size_t at = 0;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::size_t k = 0; k < parts.size(); ++k) {
+          for (std::int64_t c = 0; c < widths[k]; ++c) {
+            ASSERT_EQ(all[at++], parts[k][static_cast<std::size_t>(r * widths[k] + c)]);
+          }
+        }
+      }
+      ASSERT_EQ(at, all.size());
+    }
+  }
+}
+
+TEST(GatherTest, RowsByIndexAsTheCursorMoves) {
+  const std::int64_t columns = 9, source = 11;
+  std::vector<std::uint8_t> pixels;
+  for (const std::int32_t v : integers(source * columns, 256)) pixels.push_back(static_cast<std::uint8_t>(v));
+  const std::vector<std::int32_t> labels = integers(source, 10, 2);
+  const std::vector<std::int64_t> indices = {3, 0, 10, 7, 7, 1, 11, -1};
+  const Floats all = everywhere([&](const Way& way) {
+    Array<std::uint8_t> x(way, pixels);
+    Array<std::int32_t> l(way, labels), out_l(way, 4);
+    Array<std::int64_t> index(way, indices), cursor(way, std::vector<std::int64_t>{0});
+    Array<float> y(way, 36);
+    Floats result;
+    for (int step = 0; step < 3; ++step) {  // 0..3, 4..7, and round again
+      gather_rows(way.gpu, {4, columns, source}, {1 / 255.0f, -0.5f}, x, index, {cursor, 8}, y);
+      gather_rows(way.gpu, {4, 1, source}, l, index, {cursor, 8}, out_l);
+      advance_cursor(way.gpu, 4, 8, cursor);
+      const Floats rows = y.read();
+      result.insert(result.end(), rows.begin(), rows.end());
+      for (const std::int32_t v : out_l.read()) result.push_back(static_cast<float>(v));
+    }
+    return result;
+  });
+  std::size_t at = 0;
+  for (int step = 0; step < 3; ++step) {
+    for (int r = 0; r < 4; ++r) {
+      const std::int64_t from = indices[static_cast<std::size_t>((4 * step) % 8 + r)];
+      for (std::int64_t c = 0; c < columns; ++c, ++at) {
+        if (from < 0 || from >= source) {
+          ASSERT_TRUE(std::isnan(all[at]));
+        } else {
+          ASSERT_NEAR(all[at], pixels[static_cast<std::size_t>(from * columns + c)] / 255.0 - 0.5, 1e-6);
+        }
+      }
+    }
+    for (int r = 0; r < 4; ++r, ++at) {
+      const std::int64_t from = indices[static_cast<std::size_t>((4 * step) % 8 + r)];
+      ASSERT_EQ(all[at],
+                from < 0 || from >= source ? -1 : static_cast<float>(labels[static_cast<std::size_t>(from)]));
+    }
+  }
+}
+
+TEST(EmbeddingTest, ForwardAndGradientInTheOrderOfPositions) {
+  const EmbeddingShape shapes[] = {{0, 4, 3}, {1, 1, 1}, {70, 33, 9}, {200, 8, 40}};
+  for (const EmbeddingShape& s : shapes) {
+    std::vector<std::int32_t> ids = integers(s.positions, static_cast<std::int32_t>(s.rows));
+    if (s.positions > 50) ids[5] = -1, ids[40] = static_cast<std::int32_t>(s.rows);
+    const Floats table = uniform(s.rows * s.columns, -1, 1), dy = uniform(s.positions * s.columns, -1, 1, 2);
+    for (const Accumulate mode : kModes) {
+      const Floats old_table = before(mode, table.size());
+      const Floats all = everywhere([&](const Way& way) {
+        Array<std::int32_t> id(way, ids);
+        Array<float> t(way, table), y(way, dy.size()), flow(way, dy), dtable(way, old_table);
+        embedding_forward(way.gpu, s, id, t, y);
+        embedding_backward(way.gpu, s, mode, id, flow, dtable);
+        return join({y.read(), dtable.read()});
+      });
+      Floats dtable = mode == Accumulate::add ? old_table : Floats(table.size(), 0.0f);
+      for (std::size_t p = 0; p < ids.size(); ++p) {
+        const bool inside = ids[p] >= 0 && ids[p] < s.rows;
+        for (std::size_t c = 0; c < static_cast<std::size_t>(s.columns); ++c) {
+          const std::size_t at = p * static_cast<std::size_t>(s.columns) + c;
+          if (!inside) {
+            ASSERT_TRUE(std::isnan(all[at]));
+            continue;
+          }
+          const std::size_t in_table = static_cast<std::size_t>(ids[p] * s.columns) + c;
+          ASSERT_EQ(all[at], table[in_table]);
+          dtable[in_table] += dy[at];  // in float, in this order: the kernel promises the same bits
+        }
+      }
+      ASSERT_EQ(part(all, dy.size(), dtable.size()), dtable);
+    }
+  }
+}
+
+double apply(Binary kind, double a, double b) {
+  switch (kind) {
+    case Binary::add:
+      return a + b;
+    case Binary::subtract:
+      return a - b;
+    case Binary::multiply:
+      return a * b;
+    case Binary::divide:
+      return a / b;
+    case Binary::maximum:
+      return std::max(a, b);
+    case Binary::minimum:
+      return std::min(a, b);
+  }
+  return NAN;
+}
+
+TEST(BinaryTest, BroadcastsByNumpysRules) {
+  struct Case {
+    Extents a, b, y;
+  };
+  const Case cases[] = {{{37}, {37}, {37}},
+                        {{5, 7}, {7}, {5, 7}},
+                        {{5, 7}, {5, 1}, {5, 7}},
+                        {{1, 7}, {5, 1}, {5, 7}},
+                        {{4, 1, 3}, {2, 1}, {4, 2, 3}},
+                        {{6}, {}, {6}},
+                        {{2, 1, 2, 1, 2, 1, 2, 3}, {1, 3, 2, 2, 1, 2, 1, 3}, {2, 3, 2, 2, 2, 2, 2, 3}},
+                        {{0, 3}, {3}, {0, 3}}};
+  for (const Case& c : cases) {
+    const Floats a = uniform(elements(c.a), -2, 2), b = uniform(elements(c.b), 0.5f, 2, 2);
+    const Floats dy = uniform(elements(c.y), -1, 1, 3);
+    const BroadcastShape shape = broadcast_shape(c.a, c.b);
+    ASSERT_EQ(shape.count, elements(c.y));
+    const auto at = [&](const Floats& x, const Extents& extents, std::int64_t i) {
+      const Extents index = unravel(i, c.y);
+      std::int64_t offset = 0;
+      for (std::size_t k = 0; k < extents.size(); ++k) {
+        offset = offset * extents[k] + (extents[k] == 1 ? 0 : index[index.size() - extents.size() + k]);
+      }
+      return static_cast<double>(x[static_cast<std::size_t>(offset)]);
+    };
+    for (const Binary kind : {Binary::add, Binary::subtract, Binary::multiply, Binary::divide,
+                              Binary::maximum, Binary::minimum}) {
+      const Floats all = everywhere([&](const Way& way) {
+        Array<float> left(way, a), right(way, b), flow(way, dy), y(way, dy.size()), da(way, dy.size()),
+            db(way, dy.size());
+        binary(way.gpu, kind, shape, left, right, y);
+        binary_backward(way.gpu, kind, 0, shape, flow, left, right, da);
+        binary_backward(way.gpu, kind, 1, shape, flow, left, right, db);
+        return join({y.read(), da.read(), db.read()});
+      });
+      Doubles y, da, db;
+      for (std::int64_t i = 0; i < shape.count; ++i) {
+        const double u = at(a, c.a, i), v = at(b, c.b, i), h = 1e-6, flow = dy[static_cast<std::size_t>(i)];
+        y.push_back(apply(kind, u, v));
+        da.push_back(flow * (apply(kind, u + h, v) - apply(kind, u - h, v)) / (2 * h));
+        db.push_back(flow * (apply(kind, u, v + h) - apply(kind, u, v - h)) / (2 * h));
+      }
+      expect_near(part(all, 0, y.size()), y, 1e-6, 1e-6);
+      expect_near(part(all, y.size(), y.size()), da, 1e-5, 1e-6);
+      expect_near(part(all, 2 * y.size(), y.size()), db, 1e-5, 1e-6);
+    }
+  }
+}
+
+TEST(BinaryTest, TiesAreHalvedAndNaNWins) {
+  const std::int64_t three[] = {3};
+  const BroadcastShape shape = broadcast_shape(three, three);
+  const Floats all = everywhere([&](const Way& way) {
+    Array<float> a(way, Floats{2, NAN, 1}), b(way, Floats{2, 1, NAN}), dy(way, Floats{1, 1, 1}), y(way, 3),
+        da(way, 3);
+    binary(way.gpu, Binary::maximum, shape, a, b, y);
+    binary_backward(way.gpu, Binary::maximum, 0, shape, dy, a, b, da);
+    return join({y.read(), da.read()});
+  });
+  EXPECT_EQ(all[3], 0.5f);
+  EXPECT_TRUE(std::isnan(all[1]) && std::isnan(all[2]));
+}
+
+TEST(ChainTest, StepsInOnePass) {
+  const Floats x = uniform(60, -2, 2), row = uniform(12, -1, 1, 2), column = uniform(5, 1, 2, 3),
+               whole = uniform(60, -1, 1, 4);
+  for (const Accumulate mode : kModes) {
+    const Floats old_y = before(mode, 60);
+    const Floats y = everywhere([&](const Way& way) {
+      Array<float> in(way, x), r(way, row), c(way, column), w(way, whole), out(way, old_y);
+      const ChainStep steps[] = {{.op = ChainOp::add, .operand = r, .period = 12},
+                                 {.op = ChainOp::multiply, .operand = c, .repeat = 12, .period = 5},
+                                 {.op = ChainOp::relu},
+                                 {.op = ChainOp::subtract, .operand = w, .period = 60},
+                                 {.op = ChainOp::scale, .constant = 0.5f},
+                                 {.op = ChainOp::shift, .constant = 3},
+                                 {.op = ChainOp::square},
+                                 {.op = ChainOp::sqrt}};
+      chain(way.gpu, steps, mode, 60, in, out);
+      return out.read();
+    });
+    Doubles want;
+    for (std::size_t i = 0; i < 60; ++i) {
+      const double v = std::max(0.0, (x[i] + static_cast<double>(row[i % 12])) * column[i / 12]);
+      want.push_back(old(mode, old_y, i) + std::abs(0.5 * (v - whole[i]) + 3));
+    }
+    expect_near(y, want, 1e-6, 1e-6);
+  }
+  const std::vector<ChainStep> nine(9);
+  EXPECT_THROW(chain({}, nine, Accumulate::overwrite, 1, nullptr, nullptr), UsageError);
+}
+
+TEST(AffineTest, FloatsAndBytes) {
+  const Floats x = uniform(257, -2, 2);
+  std::vector<std::uint8_t> bytes;
+  for (const std::int32_t v : integers(257, 256)) bytes.push_back(static_cast<std::uint8_t>(v));
+  for (const Accumulate mode : kModes) {
+    const Floats old_y = before(mode, 257);
+    const Floats all = everywhere([&](const Way& way) {
+      Array<float> in(way, x), y(way, old_y), z(way, old_y), filled(way, 257);
+      Array<std::uint8_t> b(way, bytes);
+      affine(way.gpu, {2, -1}, mode, 257, in, y);
+      affine(way.gpu, {0.25f, 1}, mode, 257, b, z);
+      fill(way.gpu, 257, 7, filled);
+      return join({y.read(), z.read(), filled.read()});
+    });
+    Doubles want;
+    for (std::size_t i = 0; i < 257; ++i) want.push_back(old(mode, old_y, i) + 2.0 * x[i] - 1);
+    for (std::size_t i = 0; i < 257; ++i) want.push_back(old(mode, old_y, i) + 0.25 * bytes[i] + 1);
+    want.insert(want.end(), 257, 7.0);
+    expect_near(all, want, 1e-6, 1e-6);
+  }
+}
+
+TEST(DropoutTest, TheHostsBits) {
+  StepState state;
+  state.seed = 0x1234'5678'9abcULL, state.step = 41;
+  const DropoutAttributes attributes{.rate = 0.3f, .stream = 5};
+  for (const std::int64_t n : {0, 1, 3, 4, 5, 1023, 1030}) {
+    Floats x = uniform(n, -1, 1);
+    if (n > 4) x[2] = INFINITY, x[3] = NAN;
+    for (const Accumulate mode : kModes) {
+      const Floats old_y = before(mode, x.size());
+      const Floats y = everywhere([&](const Way& way) {
+        Array<StepState> s(Way{way.gpu, 0}, std::vector<StepState>{state});
+        Array<float> in(way, x), out(way, old_y);
+        dropout(way.gpu, attributes, s, mode, n, in, out);
+        return out.read();
+      });
+      Doubles want;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const bool keep = uniform01(PhiloxKey{state.seed, 5, 41}, i) >= 0.3f;
+        want.push_back(old(mode, old_y, i) + (keep ? x[i] * static_cast<double>(1.0f / 0.7f) : 0.0));
+      }
+      expect_near(y, want, 3e-7, 1e-7);
+    }
+  }
+  EXPECT_THROW(dropout({}, {.rate = 1}, nullptr, Accumulate::overwrite, 1, nullptr, nullptr), UsageError);
+}
+
+}  // namespace
+}  // namespace gpunn::kernels

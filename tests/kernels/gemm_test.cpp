@@ -1,0 +1,132 @@
+#include "kernels/gemm.hpp"
+
+#include "tests/kernels/lab.hpp"
+
+namespace gpunn::kernels {
+namespace {
+
+double value(Activation kind, double x) {
+  switch (kind) {
+    case Activation::relu:
+      return std::max(x, 0.0);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::tanh:
+      return std::tanh(x);
+    default:
+      return x;
+  }
+}
+
+Doubles product(const Gemm& s, const Floats& a, const Floats& b) {
+  Doubles y(static_cast<std::size_t>(s.m * s.n));
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    for (std::int64_t j = 0; j < s.n; ++j) {
+      for (std::int64_t k = 0; k < s.k; ++k) {
+        const std::int64_t left = s.layout == Layout::tn ? k * s.m + i : i * s.k + k;
+        const std::int64_t right = s.layout == Layout::nt ? j * s.k + k : k * s.n + j;
+        y[static_cast<std::size_t>(i * s.n + j)] +=
+            static_cast<double>(a[static_cast<std::size_t>(left)]) * b[static_cast<std::size_t>(right)];
+      }
+    }
+  }
+  return y;
+}
+
+struct Size {
+  std::int64_t m, n, k;
+};
+// Around the tiles of 32 and 64, the depths of 16 and 32, and the slices of 512; k = 0; one row or column.
+constexpr Size kSizes[] = {{1, 1, 1},   {32, 64, 10}, {31, 33, 31}, {33, 31, 33},  {65, 63, 17},
+                           {1, 67, 64}, {64, 1, 64},  {5, 3, 0},    {10, 64, 520}, {40, 36, 4100}};
+
+TEST(GemmTest, ThreeLayoutsAndEverySizeAroundTheTiles) {
+  for (const Layout layout : {Layout::nn, Layout::nt, Layout::tn}) {
+    for (const Size& z : kSizes) {
+      const Gemm s{layout, z.m, z.n, z.k};
+      const Floats a = uniform(s.m * s.k, -1, 1), b = uniform(s.k * s.n, -1, 1, 2);
+      for (const Accumulate mode : kModes) {
+        const Floats old_y = before(mode, static_cast<std::size_t>(s.m * s.n));
+        const Floats y = everywhere([&](const Way& way) {
+          Array<float> left(way, a), right(way, b), out(way, old_y);
+          Array<float> scratch(way, static_cast<std::size_t>(gemm_scratch_floats(s.m, s.n, s.k)));
+          gemm(way.gpu, s, left, right, {.mode = mode}, out, scratch);
+          return out.read();
+        });
+        Doubles want = product(s, a, b);
+        for (std::size_t i = 0; i < want.size(); ++i) want[i] += old(mode, old_y, i);
+        expect_close(y, want, s.k);
+      }
+    }
+  }
+}
+
+TEST(GemmTest, LargeTilesAreUsedAndRight) {
+  const Gemm s{Layout::nt, 705, 770, 19};
+  ASSERT_EQ(gemm_tiling(s.m, s.n, s.k).micro, 4);
+  if (kSmallTests) GTEST_SKIP() << "too large for a sanitizer";
+  const Floats a = uniform(s.m * s.k, -1, 1), b = uniform(s.k * s.n, -1, 1, 2);
+  const Floats y = everywhere([&](const Way& way) {
+    Array<float> left(way, a), right(way, b), out(way, static_cast<std::size_t>(s.m * s.n));
+    gemm(way.gpu, s, left, right, {}, out, nullptr);
+    return out.read();
+  });
+  expect_close(y, product(s, a, b), s.k);
+}
+
+TEST(GemmTest, TheEpilogueIsBiasActivationSlope) {
+  for (const std::int64_t k : {37, 1500}) {  // in one slice, and in several
+    const Gemm s{Layout::nn, 34, 35, k};
+    const Floats a = uniform(s.m * s.k, -0.3f, 0.3f), b = uniform(s.k * s.n, -0.3f, 0.3f, 2),
+                 bias = uniform(s.n, -1, 1, 3);
+    const Floats y_before = uniform(s.m * s.n, -1, 1, 4);
+    for (const Activation kind :
+         {Activation::linear, Activation::relu, Activation::sigmoid, Activation::tanh}) {
+      const Floats both = everywhere([&](const Way& way) {
+        Array<float> left(way, a), right(way, b), offset(way, bias), kept(way, y_before);
+        Array<float> forward(way, static_cast<std::size_t>(s.m * s.n)),
+            backward(way, static_cast<std::size_t>(s.m * s.n));
+        Array<float> scratch(way, static_cast<std::size_t>(gemm_scratch_floats(s.m, s.n, s.k)));
+        gemm(way.gpu, s, left, right, {.bias = offset, .activation = kind}, forward, scratch);
+        gemm(way.gpu, s, left, right, {.y_before = kept, .slope = kind}, backward, scratch);
+        return join({forward.read(), backward.read()});
+      });
+      const Doubles sums = product(s, a, b);
+      Doubles want;
+      for (std::size_t i = 0; i < sums.size(); ++i)
+        want.push_back(value(kind, sums[i] + bias[i % static_cast<std::size_t>(s.n)]));
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        const double y = y_before[i];
+        const double slope = kind == Activation::relu      ? (y > 0 ? 1.0 : 0.0)
+                             : kind == Activation::sigmoid ? y * (1 - y)
+                             : kind == Activation::tanh    ? 1 - y * y
+                                                           : 1.0;
+        want.push_back(sums[i] * slope);
+      }
+      expect_near(both, want, 1e-4, 1e-5);
+    }
+  }
+}
+
+TEST(GemmTest, NaNStaysInItsRowAndColumn) {
+  const Gemm s{Layout::nn, 40, 40, 40};
+  Floats a = uniform(1600, -1, 1), b = uniform(1600, -1, 1, 2);
+  a[3 * 40 + 7] = NAN;
+  const Floats y = everywhere([&](const Way& way) {
+    Array<float> left(way, a), right(way, b), out(way, 1600);
+    gemm(way.gpu, s, left, right, {}, out, nullptr);
+    return out.read();
+  });
+  for (std::size_t i = 0; i < y.size(); ++i) ASSERT_EQ(std::isnan(y[i]), i / 40 == 3) << i;
+}
+
+TEST(GemmTest, RefusesWhatItCannotDo) {
+  float x = 0;
+  EXPECT_THROW(
+      gemm({}, {Layout::nn, 1, 1, 1}, &x, &x, {.y_before = &x, .slope = Activation::gelu}, &x, nullptr),
+      UsageError);
+  EXPECT_THROW(gemm({}, {Layout::nn, 8, 8, 5000}, &x, &x, {}, &x, nullptr), UsageError);
+}
+
+}  // namespace
+}  // namespace gpunn::kernels

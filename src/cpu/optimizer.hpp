@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "src/cpu/common.hpp"
+#include "src/cpu/simd/denormals.hpp"
+#include "src/cpu/simd/dispatch.hpp"
 #include "src/ops/global_norm.hpp"
 #include "src/ops/segments.hpp"
 

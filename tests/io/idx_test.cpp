@@ -54,7 +54,7 @@ TEST_F(IdxTest, ReadsEveryElementType) {
 
 TEST_F(IdxTest, ReadsGzipInOneOrManyParts) {
   std::string text = "\0\0\x08\x01"s + extent(100'000);
-  for (int i = 0; i < 100'000; ++i) text += static_cast<char>(i * i >> 3);
+  for (unsigned i = 0; i < 100'000; ++i) text += static_cast<char>(i * i >> 3);
   const auto plain = values<std::uint8_t>(read(text));
   EXPECT_EQ(values<std::uint8_t>(read(gzip(text))), plain);
   EXPECT_EQ(values<std::uint8_t>(read(gzip(text.substr(0, 3)) + gzip("") + gzip(text.substr(3)))), plain);

@@ -1,0 +1,70 @@
+"""The mutation tool itself: which mutants it makes, that it notices survivors, and that it leaves the file as it was."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOL = pathlib.Path(__file__).resolve().parent.parent / "mutate.py"
+KERNEL = """\
+template <int n>
+__global__ void k(const float* x, float* y, int count, int* total) {
+  __shared__ float tile[64];
+  // a comment: __syncthreads() and i < count are not code here
+  tile[threadIdx.x] = 0.0f;
+  __syncthreads();
+  const int i = blockIdx.x * 64 + threadIdx.x;
+  if (i < count) y[i] = x[i];
+  atomicAdd(total, 1);
+  __syncwarp(0xffffffffu);
+  cudaStreamWaitEvent(stream, event, 0);
+}
+"""
+
+
+class MutateTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.kernel = pathlib.Path(self.folder.name) / "k.cu"
+        self.kernel.write_text(KERNEL)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def run_tool(self, *args, test="true"):
+        command = [sys.executable, TOOL, "--build", "true", "--test", test, *args, self.kernel]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        self.assertEqual(self.kernel.read_text(), KERNEL)  # restored
+        return done
+
+    def test_makes_every_kind_that_the_source_offers(self):
+        listed = self.run_tool("--list").stdout.split("\n")
+        found = sorted(":".join(line.split(":")[-2:]) for line in listed if line)
+        self.assertEqual(found, sorted([
+            "5:skip-zeroing", "5:thread-for-block", "6:drop-barrier", "7:block-for-thread", "7:thread-for-block",
+            "8:drop-bounds-check", "8:less-or-equal", "9:atomic-to-plain", "10:drop-syncwarp", "10:narrow-mask",
+            "11:drop-stream-wait"]))
+
+    def test_kills_what_a_test_notices_and_lists_the_rest(self):
+        done = self.run_tool("--only", "drop-barrier", "--only", "less-or-equal", test=f"grep -q '^  __sync' {self.kernel}")
+        # The barrier's line is one of two that the pattern finds, so nothing is noticed.
+        self.assertEqual(done.stdout.count("SURVIVED"), 2)
+        self.assertEqual(done.returncode, 1)
+        done = self.run_tool("--only", "drop-barrier", test=f"grep -q '^  __syncthreads' {self.kernel}")
+        self.assertIn("1 of 1 mutants killed (100.0 %)", done.stdout)
+        self.assertEqual(done.returncode, 0)
+
+    def test_explained_survivors_do_not_count(self):
+        reasons = pathlib.Path(self.folder.name) / "explained"
+        reasons.write_text(f"{self.kernel}:6:drop-barrier: one warp\n")
+        done = self.run_tool("--only", "drop-barrier", "--explained", str(reasons))
+        self.assertIn("survived, explained", done.stdout)
+        self.assertEqual(done.returncode, 0)
+
+    def test_refuses_tests_that_fail_anyway(self):
+        self.assertNotEqual(self.run_tool(test="false").returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -20,7 +20,8 @@ function(gpunn_simd_sources target)
       set(object ${target}_${stem}_${level})
       add_library(${object} OBJECT ${file})
       target_link_libraries(${object} PRIVATE gpunn_flags)
-      target_compile_options(${object} PRIVATE ${GPUNN_SIMD_FLAGS_${level}} -DGPUNN_SIMD_LEVEL=${level} -O3)
+      target_compile_options(${object} PRIVATE ${GPUNN_SIMD_FLAGS_${level}} -DGPUNN_SIMD_LEVEL=${level}
+        $<IF:$<BOOL:${GPUNN_SANITIZE}>,-O1,-O3>)  # checks of every access in the unrolled tiles: minutes at -O3, seconds at -O1
       set_target_properties(${object} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
       # PUBLIC: an object library does not hand its own object sources on to what links it.
       target_sources(${target} PUBLIC $<TARGET_OBJECTS:${object}>)

@@ -7,7 +7,9 @@
 namespace gpunn::cpu::simd {
 namespace {
 
-constexpr int kSpanVecs = kRegisters == 32 ? 24 : 12;  // accumulators; the sources come straight from memory
+// Accumulators; the sources come straight from memory. Enough chains for two multiply-adds per cycle, and
+// three rows of a 3x3 kernel over 32 channels at once; more would only be more code.
+constexpr int kSpanVecs = kRegisters == 32 ? 18 : 12;
 
 struct Term {
   float factor;
@@ -61,14 +63,15 @@ using SpanFunction = void (*)(const Span&, const Term*, int64_t count, int last)
 
 template <int Rows, int Vecs>
 __attribute__((noinline)) void span_function(const Span& s, const Term* terms, int64_t count, int last) {
-  if (last == kLanes) {
+  if (kLanes == 4 && last == kLanes) {  // wider levels mask at no cost
     add_terms<Rows, Vecs>(s, terms, count, All{});
   } else {
     add_terms<Rows, Vecs>(s, terms, count, Tail(last));
   }
 }
 
-constexpr int kSpanRows = 3;  // kernel rows at once, while they fit: longer sums of work for each term
+constexpr int kLongSpan = 12;  // vectors of a single row
+constexpr int kSpanRows = 3;   // kernel rows at once, while they fit: longer sums of work for each term
 
 template <int Rows, int Vecs>
 constexpr SpanFunction pick_span(int vecs) {
@@ -77,9 +80,9 @@ constexpr SpanFunction pick_span(int vecs) {
 }
 
 struct SpanFunctions {
-  SpanFunction f[kSpanRows + 1][kSpanVecs + 1] = {};
+  SpanFunction f[kSpanRows + 1][kLongSpan + 1] = {};
   constexpr SpanFunctions() {
-    for (int v = 1; v <= kSpanVecs; ++v) f[1][v] = pick_span<1, kSpanVecs>(v);
+    for (int v = 1; v <= kLongSpan; ++v) f[1][v] = pick_span<1, kLongSpan>(v);
     for (int v = 1; v <= kSpanVecs / 2; ++v) f[2][v] = pick_span<2, kSpanVecs / 2>(v);
     for (int v = 1; v <= kSpanVecs / 3; ++v) f[3][v] = pick_span<3, kSpanVecs / 3>(v);
   }
@@ -89,8 +92,8 @@ constexpr SpanFunctions kSpans;
 // The same for any number of rows and floats, in pieces that fit the registers.
 GPUNN_INLINE void add_terms(Span s, int64_t rows, int64_t floats, const Term* terms, int64_t count) {
   if (count == 0) return;
-  const int64_t vecs = (floats + kLanes - 1) / kLanes, pieces = (vecs + kSpanVecs - 1) / kSpanVecs;
-  const int64_t piece = (vecs + pieces - 1) / pieces, together = least(kSpanRows, kSpanVecs / piece);
+  const int64_t vecs = (floats + kLanes - 1) / kLanes, pieces = (vecs + kLongSpan - 1) / kLongSpan;
+  const int64_t piece = (vecs + pieces - 1) / pieces, together = most(1, least(kSpanRows, kSpanVecs / piece));
   for (int64_t r = 0; r < rows; r += together) {
     const int64_t height = least(together, rows - r);
     for (int64_t v = 0; v < vecs; v += piece) {

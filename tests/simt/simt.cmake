@@ -7,8 +7,9 @@
 #       builds <target> under AddressSanitizer and UBSan, under ThreadSanitizer, or with counted memory accesses.
 #   SIMT_FOUND, SIMT_REASON
 #       whether the toolkit's headers (all that is needed of it) were found, and if not, what to tell the user.
-include_guard(GLOBAL)
-
+#
+# May be included from several directories: variables and imported packages belong to a directory, targets to the
+# project.
 set(SIMT_DIR ${CMAKE_CURRENT_LIST_DIR})
 set(SIMT_FOUND FALSE)
 find_package(CUDAToolkit QUIET)
@@ -32,29 +33,31 @@ if(NOT SIMT_FOUND)
   return()
 endif()
 
-file(GLOB simt_sources CONFIGURE_DEPENDS ${SIMT_DIR}/src/*.cpp)
-add_library(simt STATIC EXCLUDE_FROM_ALL ${simt_sources})
-target_compile_features(simt PUBLIC cxx_std_20)
-# Never sanitized: it reports to the sanitizers what a switch between CUDA threads means, and must not be watched itself.
-target_compile_options(simt PRIVATE -O2 -g1 -Wall -Wextra -Wpedantic -Werror)
-target_include_directories(simt PUBLIC ${SIMT_DIR}/include)
-target_include_directories(simt SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
-target_link_libraries(simt PRIVATE Boost::context nlohmann_json::nlohmann_json PUBLIC ${CMAKE_DL_LIBS})
 find_package(Threads REQUIRED)
-target_link_libraries(simt PUBLIC Threads::Threads)
-target_link_options(simt INTERFACE -Wl,-T,${SIMT_DIR}/simt.ld)
-# src/math_wrap.cpp stands between kernels and the C library.
-foreach(name expf exp2f expm1f logf log2f log10f log1pf sinf cosf tanf atanf sinhf coshf tanhf erff erfcf cbrtf powf
-        __assert_fail)
-  target_link_options(simt INTERFACE -Wl,--wrap=${name})
-endforeach()
-set_property(TARGET simt APPEND PROPERTY INTERFACE_LINK_DEPENDS ${SIMT_DIR}/simt.ld)
+if(NOT TARGET simt)
+  file(GLOB simt_sources CONFIGURE_DEPENDS ${SIMT_DIR}/src/*.cpp)
+  add_library(simt STATIC EXCLUDE_FROM_ALL ${simt_sources})
+  target_compile_features(simt PUBLIC cxx_std_20)
+  # Never sanitized: it reports to the sanitizers what a switch between CUDA threads means, and must not be watched itself.
+  target_compile_options(simt PRIVATE -O2 -g1 -Wall -Wextra -Wpedantic -Werror)
+  target_include_directories(simt PUBLIC ${SIMT_DIR}/include)
+  target_include_directories(simt SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(simt PRIVATE Boost::context nlohmann_json::nlohmann_json PUBLIC ${CMAKE_DL_LIBS})
+  target_link_libraries(simt PUBLIC Threads::Threads)
+  target_link_options(simt INTERFACE -Wl,-T,${SIMT_DIR}/simt.ld)
+  # src/math_wrap.cpp stands between kernels and the C library.
+  foreach(name expf exp2f expm1f logf log2f log10f log1pf sinf cosf tanf atanf sinhf coshf tanhf erff erfcf cbrtf powf
+          __assert_fail)
+    target_link_options(simt INTERFACE -Wl,--wrap=${name})
+  endforeach()
+  set_property(TARGET simt APPEND PROPERTY INTERFACE_LINK_DEPENDS ${SIMT_DIR}/simt.ld)
 
-# The hooks of counting builds.
-add_library(simt_count STATIC EXCLUDE_FROM_ALL ${SIMT_DIR}/src/count/hooks.cpp)
-target_compile_features(simt_count PRIVATE cxx_std_20)
-target_compile_options(simt_count PRIVATE -O2 -Wall -Wextra -Werror -Wno-builtin-declaration-mismatch)
-target_link_libraries(simt_count PUBLIC simt)
+  # The hooks of counting builds.
+  add_library(simt_count STATIC EXCLUDE_FROM_ALL ${SIMT_DIR}/src/count/hooks.cpp)
+  target_compile_features(simt_count PRIVATE cxx_std_20)
+  target_compile_options(simt_count PRIVATE -O2 -Wall -Wextra -Werror -Wno-builtin-declaration-mismatch)
+  target_link_libraries(simt_count PUBLIC simt)
+endif()
 
 function(simt_add_kernels target)
   foreach(file IN LISTS ARGN)

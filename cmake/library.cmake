@@ -3,6 +3,9 @@ find_package(Threads REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json REQUIRED)
+# Found by hand: its package needs OpenCL's headers, which a machine without a GPU lacks. It brings GNU's OpenMP along.
+find_path(GPUNN_ONEDNN_INCLUDE dnnl.hpp REQUIRED)
+find_library(GPUNN_ONEDNN_LIBRARY dnnl REQUIRED)
 
 # What libgpunn and libgpunn_cuda must agree on: the version, and every header that both compile.
 file(GLOB gpunn_shared_headers CONFIGURE_DEPENDS include/gpunn/*.hpp src/core/*.hpp src/memory/*.hpp src/ir/*.hpp)
@@ -18,7 +21,9 @@ set(GPUNN_BUILD_ID "${PROJECT_VERSION}-${gpunn_interface}")
 add_library(gpunn_objects OBJECT ${gpunn_sources})
 set_source_files_properties(src/graph/devices.cpp PROPERTIES COMPILE_DEFINITIONS GPUNN_BUILD_ID="${GPUNN_BUILD_ID}")
 target_link_libraries(gpunn_objects PUBLIC gpunn_flags
-  PRIVATE Threads::Threads ${CMAKE_DL_LIBS} spdlog::spdlog ZLIB::ZLIB nlohmann_json::nlohmann_json)
+  PRIVATE Threads::Threads ${CMAKE_DL_LIBS} spdlog::spdlog ZLIB::ZLIB nlohmann_json::nlohmann_json
+  ${GPUNN_ONEDNN_LIBRARY} gomp)
+target_include_directories(gpunn_objects SYSTEM PRIVATE ${GPUNN_ONEDNN_INCLUDE})
 set_target_properties(gpunn_objects PROPERTIES
   POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 

@@ -14,7 +14,7 @@
 namespace gpunn::ops {
 
 struct AdamAttrs {
-  ParameterSegments segments;
+  ParameterSegments segments = {};
   float beta1 = 0.9f;
   float beta2 = 0.999f;
   float epsilon = 1e-7f;

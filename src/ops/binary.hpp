@@ -27,7 +27,7 @@ struct BinaryBackwardAttrs {
 };
 
 struct ReduceAttrs {
-  Shape target;  // reduce_each: with the batch; reduce_sum: without
+  Shape target = {};  // reduce_each: with the batch; reduce_sum: without
 };
 
 }  // namespace gpunn::ops

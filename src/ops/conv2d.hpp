@@ -15,22 +15,22 @@
 namespace gpunn::ops {
 
 struct Conv2dAttrs {
-  Size2d strides;
-  Padding2d padding;
-  Size2d dilation;
+  Size2d strides = {};
+  Padding2d padding = {};
+  Size2d dilation = {};
   std::int64_t groups = 1;
   Activation activation = Activation::linear;  // gelu may be fused only where no gradient is taken
 };
 
 struct Conv2dBackwardDataAttrs {
-  Conv2dAttrs conv;
-  Size2d input;                           // height and width of x
+  Conv2dAttrs conv = {};
+  Size2d input = {};                      // height and width of x
   Activation slope = Activation::linear;  // of the activation that made x; not gelu
 };
 
 struct Conv2dBackwardWeightsAttrs {
-  Conv2dAttrs conv;
-  Size2d kernel;  // height and width of W
+  Conv2dAttrs conv = {};
+  Size2d kernel = {};  // height and width of W
   bool bias = true;
 };
 

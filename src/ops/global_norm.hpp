@@ -12,7 +12,7 @@
 namespace gpunn::ops {
 
 struct SquaredNormsAttrs {
-  ParameterSegments segments;
+  ParameterSegments segments = {};
 };
 
 // The factor for a norm.

@@ -16,7 +16,7 @@ struct GlobalPool2dAttrs {
 };
 
 struct GlobalPool2dBackwardAttrs {
-  Size2d input;  // height and width of x
+  Size2d input = {};  // height and width of x
 };
 
 }  // namespace gpunn::ops

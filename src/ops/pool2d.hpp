@@ -15,12 +15,12 @@ namespace gpunn::ops {
 struct Pool2dAttrs {
   Size2d window{2, 2};
   Size2d strides{2, 2};
-  Padding2d padding;  // each smaller than the window
+  Padding2d padding = {};  // each smaller than the window
 };
 
 struct Pool2dBackwardAttrs {
-  Pool2dAttrs pool;
-  Size2d input;  // height and width of x
+  Pool2dAttrs pool = {};
+  Size2d input = {};  // height and width of x
 };
 
 }  // namespace gpunn::ops

@@ -8,7 +8,7 @@
 namespace gpunn::ops {
 
 struct ReshapeAttrs {
-  Shape row;  // the new shape without the batch; must have as many elements as a row of x
+  Shape row = {};  // the new shape without the batch; must have as many elements as a row of x
 };
 
 }  // namespace gpunn::ops

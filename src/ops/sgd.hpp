@@ -13,7 +13,7 @@
 namespace gpunn::ops {
 
 struct SgdAttrs {
-  ParameterSegments segments;
+  ParameterSegments segments = {};
   float momentum = 0;
   bool nesterov = false;
   float weight_decay = 0;

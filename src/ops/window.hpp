@@ -19,10 +19,10 @@ struct Padding2d {
 };
 
 struct Window2d {
-  Size2d size;
-  Size2d strides;
-  Padding2d padding;
-  Size2d dilation;
+  Size2d size = {};
+  Size2d strides = {};
+  Padding2d padding = {};
+  Size2d dilation = {};
 };
 
 // Keras's padding="same": the output has ceil(input / stride) positions; an odd row or column of padding goes

@@ -186,7 +186,7 @@ void Check::compare_nodes() {
 void Check::compare_with_differences(std::size_t forward_nodes, ValueId loss, const ValueIds& wrt,
                                      const ValueIds& gradients) {
   constexpr double kStep = 1e-5, kTolerance = 1e-6;
-  constexpr std::size_t kMostElements = 200;  // of an input, evenly spread: each costs two forward runs
+  constexpr std::size_t kMostElements = 60;  // of an input, evenly spread: each costs two forward runs
   reference::Interpreter<double> interpreter(graph);
   interpreter.step = step;
   const auto reset = [&] {

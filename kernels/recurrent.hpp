@@ -1,0 +1,78 @@
+// GRU (reset after) and LSTM over whole sequences in one launch, and one step at a time for any size.
+//
+// The input's share of all gates for all steps is one product before the loop, the weights' gradients are
+// products after it; these kernels are what lies between: the chain of steps.
+//
+// Whole sequences (units <= 128): a block per row of the batch. A thread owns one unit and a quarter of its
+// sum, and holds its weights in registers (beyond 64 units half of them; the other half stays in the
+// first-level cache). One barrier per step. 2 * rows * steps * gates * units^2 FLOPs; reads the gates' inputs
+// once, writes y and what backward needs once.
+#pragma once
+
+#include "kernels/gpu.hpp"
+
+namespace gpunn::kernels {
+
+enum class RecurrentCell : std::uint8_t { gru, lstm };
+constexpr int recurrent_gates(RecurrentCell cell) {
+  return cell == RecurrentCell::gru ? 3 : 4;
+}
+
+struct RecurrentShape {
+  RecurrentCell cell = RecurrentCell::gru;
+  std::int64_t rows = 0;
+  std::int64_t steps = 0;
+  std::int64_t units = 0;
+  bool reversed = false;  // x and mask are read from the last step to the first; y is not turned back
+};
+
+inline constexpr std::int64_t kMostSequenceUnits = 128;
+
+// Gates in Keras's order: z r g, or i f g o. Null where a thing is absent.
+struct RecurrentForward {
+  const float* x_gates = nullptr;         // [rows, steps, gates * units]: x W + b
+  const float* recurrent = nullptr;       // [units, gates * units]
+  const float* recurrent_bias = nullptr;  // [gates * units], GRU only
+  const float* h0 = nullptr;              // [rows, units]
+  const float* c0 = nullptr;              // [rows, units], LSTM
+  const std::uint8_t* mask = nullptr;     // [rows, steps], 0: the step is skipped, state and output stay
+  float* y = nullptr;                     // [rows, steps, units]
+  float* kept = nullptr;    // [rows, steps, 4, units] for backward: z r g (h Ug + cg), or i f g o
+  float* cells = nullptr;   // [rows, steps, units] for backward, LSTM: c
+  float* h_last = nullptr;  // [rows, units]
+  float* c_last = nullptr;  // [rows, units], LSTM
+};
+
+struct RecurrentBackward {
+  const float* recurrent = nullptr;
+  const float* h0 = nullptr;
+  const float* c0 = nullptr;
+  const std::uint8_t* mask = nullptr;
+  const float* y = nullptr;  // as forward left them
+  const float* kept = nullptr;
+  const float* cells = nullptr;
+  const float* dy = nullptr;       // [rows, steps, units]
+  const float* dh_last = nullptr;  // [rows, units]
+  const float* dc_last = nullptr;  // [rows, units]
+  float* dx_gates = nullptr;       // [rows, steps, gates * units]: of x_gates; 0 at masked steps
+  float* ds_gates = nullptr;  // the same of the state's share, in the order of y; needed for a GRU's weights
+  float* h_before = nullptr;  // [rows, steps, units]: h before each step, for the product that makes dU
+  float* dh0 = nullptr;       // [rows, units]
+  float* dc0 = nullptr;       // [rows, units]
+};
+
+// REQUIRES: 0 < units <= kMostSequenceUnits
+void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForward& f);
+void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b);
+
+// One step of any size, after the product s = h U (+ c) of all rows. `step` counts in the order of y.
+// h and c [rows, units] are replaced by the new state.
+void recurrent_step_forward(Gpu gpu, const RecurrentShape& shape, std::int64_t step,
+                            const RecurrentForward& f, const float* s_gates, float* h, float* c);
+// One step back. dh and dc [rows, units] hold the gradients of the state behind the step (without dy of this
+// one) and are replaced by what passes the gates by; `ds` [rows, gates * units] is to be multiplied by U^T
+// and added to dh.
+void recurrent_step_backward(Gpu gpu, const RecurrentShape& shape, std::int64_t step,
+                             const RecurrentBackward& b, float* dh, float* dc, float* ds);
+
+}  // namespace gpunn::kernels

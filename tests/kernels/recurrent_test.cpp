@@ -1,0 +1,212 @@
+#include "kernels/recurrent.hpp"
+
+#include "kernels/gemm.hpp"
+#include "tests/kernels/lab.hpp"
+
+namespace gpunn::kernels {
+namespace {
+
+// One sequence after the other, in double, from the definitions; gradients by hand-written back-propagation
+// through the whole unrolled loop are checked against central differences in this same reference.
+struct Problem {
+  RecurrentShape shape;
+  Floats x, u, bias, h0, c0;
+  std::vector<std::uint8_t> mask;
+  Floats dy, dh_last, dc_last;
+  std::int64_t gates() const { return recurrent_gates(shape.cell); }
+};
+
+Problem make(RecurrentCell cell, std::int64_t rows, std::int64_t steps, std::int64_t units, bool reversed,
+             bool masked) {
+  Problem p;
+  p.shape = {cell, rows, steps, units, reversed};
+  const std::int64_t g = p.gates();
+  p.x = uniform(rows * steps * g * units, -1, 1);
+  p.u = uniform(units * g * units, -0.4f, 0.4f, 2);
+  p.bias = cell == RecurrentCell::gru ? uniform(g * units, -0.5f, 0.5f, 3) : Floats();
+  p.h0 = uniform(rows * units, -1, 1, 4);
+  p.c0 = cell == RecurrentCell::lstm ? uniform(rows * units, -1, 1, 5) : Floats();
+  if (masked) {
+    for (const std::int32_t v : integers(rows * steps, 4, 6)) p.mask.push_back(v != 0 ? 1 : 0);
+  }
+  p.dy = uniform(rows * steps * units, -1, 1, 7);
+  p.dh_last = uniform(rows * units, -1, 1, 8);
+  p.dc_last = cell == RecurrentCell::lstm ? uniform(rows * units, -1, 1, 9) : Floats();
+  return p;
+}
+
+double sigmoid(double v) {
+  return 1 / (1 + std::exp(-v));
+}
+
+struct Values {  // what is differentiated, in double
+  Doubles x, u, h0, c0;
+};
+struct Outcome {
+  Doubles y, h, c;
+};
+Outcome run(const Problem& p, const Values& v) {
+  const std::int64_t U = p.shape.units, T = p.shape.steps, G = p.gates();
+  Outcome out{Doubles(static_cast<std::size_t>(p.shape.rows * T * U)), v.h0, v.c0};
+  const auto at = [](const Doubles& d, std::int64_t i) { return d[static_cast<std::size_t>(i)]; };
+  for (std::int64_t row = 0; row < p.shape.rows; ++row) {
+    for (std::int64_t t = 0; t < T; ++t) {
+      const std::int64_t in = row * T + (p.shape.reversed ? T - 1 - t : t);
+      if (p.mask.empty() || p.mask[static_cast<std::size_t>(in)] != 0) {
+        Doubles next_h, next_c;
+        for (std::int64_t j = 0; j < U; ++j) {
+          double s[4] = {}, x[4] = {};
+          for (std::int64_t g = 0; g < G; ++g) {
+            x[g] = at(v.x, (in * G + g) * U + j);
+            s[g] = p.bias.empty() ? 0 : p.bias[static_cast<std::size_t>(g * U + j)];
+            for (std::int64_t k = 0; k < U; ++k)
+              s[g] += at(out.h, row * U + k) * at(v.u, k * G * U + g * U + j);
+          }
+          const double h = at(out.h, row * U + j);
+          if (p.shape.cell == RecurrentCell::gru) {
+            const double z = sigmoid(x[0] + s[0]), r = sigmoid(x[1] + s[1]);
+            next_h.push_back(z * h + (1 - z) * std::tanh(x[2] + r * s[2]));
+          } else {
+            const double i = sigmoid(x[0] + s[0]), f = sigmoid(x[1] + s[1]), g = std::tanh(x[2] + s[2]);
+            next_c.push_back(f * at(out.c, row * U + j) + i * g);
+            next_h.push_back(sigmoid(x[3] + s[3]) * std::tanh(next_c.back()));
+          }
+        }
+        std::copy(next_h.begin(), next_h.end(), out.h.begin() + row * U);
+        std::copy(next_c.begin(), next_c.end(), out.c.begin() + row * U);
+      }
+      std::copy(out.h.begin() + row * U, out.h.begin() + (row + 1) * U, out.y.begin() + (row * T + t) * U);
+    }
+  }
+  return out;
+}
+double objective(const Problem& p, const Values& v) {
+  const Outcome out = run(p, v);
+  double sum = 0;
+  for (std::size_t i = 0; i < out.y.size(); ++i) sum += p.dy[i] * out.y[i];
+  for (std::size_t i = 0; i < out.h.size(); ++i) sum += p.dh_last[i] * out.h[i];
+  for (std::size_t i = 0; i < out.c.size(); ++i) sum += p.dc_last[i] * out.c[i];
+  return sum;
+}
+// d objective / d which[i], for the elements asked for.
+Doubles differences(const Problem& p, Values v, Doubles Values::*which,
+                    const std::vector<std::size_t>& elements) {
+  Doubles result;
+  for (const std::size_t i : elements) {
+    const double old = (v.*which)[i], h = 1e-5;
+    (v.*which)[i] = old + h;
+    const double above = objective(p, v);
+    (v.*which)[i] = old - h;
+    result.push_back((above - objective(p, v)) / (2 * h));
+    (v.*which)[i] = old;
+  }
+  return result;
+}
+
+// Everything a layer would ask for, by the whole-sequence kernels or step by step with products between.
+Floats on_device(const Problem& p, const Way& way, bool step_by_step) {
+  const std::int64_t U = p.shape.units, T = p.shape.steps, G = p.gates(), R = p.shape.rows;
+  const bool lstm = p.shape.cell == RecurrentCell::lstm;
+  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+  Array<float> x(way, p.x), u(way, p.u), bias(way, p.bias), h0(way, p.h0), c0(way, p.c0), dy(way, p.dy);
+  Array<float> dh_last(way, p.dh_last), dc_last(way, p.dc_last);
+  Array<std::uint8_t> mask(way, p.mask);
+  Array<float> y(way, size(R * T * U)), kept(way, size(R * T * 4 * U)),
+      cells(way, lstm ? size(R * T * U) : 0);
+  Array<float> h_last(way, size(R * U)), c_last(way, lstm ? size(R * U) : 0), dx(way, p.x.size()),
+      ds(way, p.x.size());
+  Array<float> h_before(way, size(R * T * U)), dh0(way, p.h0), dc0(way, p.c0), du(way, p.u.size());
+  const RecurrentForward f{x, u, bias, h0, c0, mask, y, kept, cells, h_last, c_last};
+  const RecurrentBackward b{u,       h0,      c0, mask, y,        kept, cells, dy,
+                            dh_last, dc_last, dx, ds,   h_before, dh0,  dc0};
+  if (!step_by_step) {
+    recurrent_forward(way.gpu, p.shape, f);
+    recurrent_backward(way.gpu, p.shape, b);
+  } else {
+    Array<float> h(way, p.h0), c(way, p.c0), s(way, size(R * G * U)), flow(way, p.dh_last),
+        cell(way, p.dc_last);
+    Array<float> scratch(way,
+                         size(std::max(gemm_scratch_floats(R, G * U, U), gemm_scratch_floats(R, U, G * U))));
+    for (std::int64_t t = 0; t < T; ++t) {
+      gemm(way.gpu, {Layout::nn, R, G * U, U}, h, u, {.bias = bias}, s, scratch);
+      recurrent_step_forward(way.gpu, p.shape, t, f, s, h, c);
+    }
+    for (std::int64_t t = T - 1; t >= 0; --t) {
+      recurrent_step_backward(way.gpu, p.shape, t, b, flow, cell, s);
+      gemm(way.gpu, {Layout::nt, R, U, G * U}, s, u, {.mode = Accumulate::add}, flow, scratch);
+    }
+    if (R > 0) {
+      check(cudaMemcpyAsync(h_last, h, size(R * U) * 4, cudaMemcpyDeviceToDevice,
+                            static_cast<cudaStream_t>(way.gpu.stream)));
+      check(cudaMemcpyAsync(dh0, flow, size(R * U) * 4, cudaMemcpyDeviceToDevice,
+                            static_cast<cudaStream_t>(way.gpu.stream)));
+      if (lstm) {
+        check(cudaMemcpyAsync(c_last, c, size(R * U) * 4, cudaMemcpyDeviceToDevice,
+                              static_cast<cudaStream_t>(way.gpu.stream)));
+        check(cudaMemcpyAsync(dc0, cell, size(R * U) * 4, cudaMemcpyDeviceToDevice,
+                              static_cast<cudaStream_t>(way.gpu.stream)));
+      }
+    }
+  }
+  Array<float> scratch(way, size(gemm_scratch_floats(U, G * U, R * T)));
+  gemm(way.gpu, {Layout::tn, U, G * U, R * T}, h_before, ds, {}, du, scratch);
+  return join({y.read(), h_last.read(), c_last.read(), dx.read(), du.read(), dh0.read(), dc0.read()});
+}
+
+struct Case {
+  RecurrentCell cell;
+  std::int64_t rows, steps, units;
+  bool reversed, masked;
+};
+constexpr Case kCases[] = {
+    {RecurrentCell::gru, 3, 7, 5, false, false},  {RecurrentCell::gru, 2, 5, 32, true, true},
+    {RecurrentCell::gru, 2, 4, 33, false, true},  {RecurrentCell::gru, 2, 3, 64, false, false},
+    {RecurrentCell::gru, 1, 3, 65, false, false}, {RecurrentCell::gru, 1, 2, 128, false, false},
+    {RecurrentCell::lstm, 3, 7, 5, true, true},   {RecurrentCell::lstm, 2, 4, 31, false, false},
+    {RecurrentCell::lstm, 2, 3, 64, false, true}, {RecurrentCell::lstm, 1, 3, 127, false, false},
+    {RecurrentCell::lstm, 1, 1, 1, false, false}, {RecurrentCell::gru, 0, 4, 8, false, false},
+};
+
+class RecurrentTest : public testing::TestWithParam<Case> {};
+
+TEST_P(RecurrentTest, SequencesAndTheirGradients) {
+  const Case& c = GetParam();
+  const Problem p = make(c.cell, c.rows, c.steps, c.units, c.reversed, c.masked);
+  const auto doubles = [](const Floats& v) { return Doubles(v.begin(), v.end()); };
+  const Values v{doubles(p.x), doubles(p.u), doubles(p.h0), doubles(p.c0)};
+  const Outcome want = run(p, v);
+  const auto some =
+      [](std::size_t n) {  // a few elements everywhere: differences run the whole reference twice each
+        std::vector<std::size_t> elements;
+        for (std::size_t i = 0; i < n; i += 1 + n / 12) elements.push_back(i);
+        return elements;
+      };
+  for (const bool step_by_step : {false, true}) {
+    const Floats all = everywhere([&](const Way& way) { return on_device(p, way, step_by_step); });
+    std::size_t at = 0;
+    const auto next = [&](std::size_t n) { return part(all, (at += n) - n, n); };
+    expect_near(next(want.y.size()), want.y, 1e-5, 2e-6);
+    expect_near(next(want.h.size()), want.h, 1e-5, 2e-6);
+    expect_near(next(want.c.size()), want.c, 1e-5, 2e-6);
+    const std::pair<Doubles Values::*, std::size_t> gradients[] = {{&Values::x, p.x.size()},
+                                                                   {&Values::u, p.u.size()},
+                                                                   {&Values::h0, p.h0.size()},
+                                                                   {&Values::c0, p.c0.size()}};
+    for (const auto& [which, n] : gradients) {
+      const Floats got = next(n);
+      if (c.rows == 0) continue;
+      const std::vector<std::size_t> elements = some(n);
+      Floats chosen;
+      for (const std::size_t i : elements) chosen.push_back(got[i]);
+      expect_near(chosen, differences(p, v, which, elements), 2e-4, 2e-5);
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, RecurrentTest, testing::ValuesIn(kCases));
+
+TEST(RecurrentErrors, TooManyUnitsAreRefused) {
+  EXPECT_THROW(recurrent_forward({}, {.rows = 1, .steps = 1, .units = 129}, {}), UsageError);
+}
+
+}  // namespace
+}  // namespace gpunn::kernels

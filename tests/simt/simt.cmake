@@ -55,7 +55,8 @@ if(NOT TARGET simt)
   # The hooks of counting builds.
   add_library(simt_count STATIC EXCLUDE_FROM_ALL ${SIMT_DIR}/src/count/hooks.cpp)
   target_compile_features(simt_count PRIVATE cxx_std_20)
-  target_compile_options(simt_count PRIVATE -O2 -Wall -Wextra -Werror -Wno-builtin-declaration-mismatch)
+  target_compile_options(simt_count PRIVATE -O2 -Wall -Wextra -Werror
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-builtin-declaration-mismatch>)
   target_link_libraries(simt_count PUBLIC simt)
 endif()
 

@@ -93,7 +93,7 @@ TEST_P(Basics, BarrierReductions) {
 }
 
 TEST_P(Basics, FreshMemoryIsNaN) {
-  Buffer<float> global(4), out(6);
+  Buffer<float> global(4), out(std::vector<float>(6, 0.0f));  // not NaN, so that every one must be written
   CHECK_CUDA(run_fresh_memory(global.get(), out.get(), nullptr));
   for (const float x : out.read()) EXPECT_TRUE(std::isnan(x)) << x;
 }
@@ -112,6 +112,7 @@ TEST(Cost, BarrierOf256Threads) {
   RecordProperty("microseconds_per_barrier", std::to_string(best));
   std::printf("a barrier of 256 threads: %.1f us\n", best);
   EXPECT_EQ(out.read()[0], kBarriers);
+  EXPECT_EQ(simt::launches().back().barriers, static_cast<std::uint64_t>(kBarriers));
 }
 
 }  // namespace

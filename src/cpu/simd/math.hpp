@@ -26,7 +26,7 @@ GPUNN_INLINE Vec polynomial(Vec x, const float (&c)[N]) {
 
 // 2^n for whole n in [-126, 127].
 GPUNN_INLINE Vec power_of_two(VecI n) {
-  return as_float((n + 127) << 23);
+  return as_float((VecI)(((VecU)n + 127u) << 23));
 }
 
 // x = n ln 2 + r with |r| <= ln(2)/2, for |x| < 2^15.
@@ -38,7 +38,8 @@ GPUNN_INLINE Reduced reduce_to_ln2(Vec x) {
   constexpr float kRound = 0x1.8p23f;  // adding it rounds to a whole number, whose bits stand in the mantissa
   const Vec shifted = fma(x, splat(0x1.715476p0f), splat(kRound));
   const Vec n = shifted - kRound;
-  return {fnma(n, splat(kLn2Low), fnma(n, splat(kLn2High), x)), n, as_int(shifted) - as_int(splat(kRound))};
+  return {fnma(n, splat(kLn2Low), fnma(n, splat(kLn2High), x)), n,
+          (VecI)((VecU)as_int(shifted) - (VecU)as_int(splat(kRound)))};
 }
 
 // e^r - 1 for |r| <= ln(2)/2, relatively exact near 0.
@@ -64,8 +65,9 @@ GPUNN_INLINE Vec log(Vec x) {
   const VecI tiny = x < 0x1p-126f;
   const VecI bits = as_int(tiny ? x * 0x1p23f : x);
   // x = 2^e m with m in [sqrt(1/2), sqrt(2)).
-  const VecI e = (bits - 0x3f3504f3) >> 23;
-  const Vec f = as_float(bits - (e << 23)) - 1.0f;
+  // Unsigned differences: those of negative x and of NaN wrap.
+  const VecI e = (VecI)((VecU)bits - 0x3f3504f3u) >> 23;
+  const Vec f = as_float((VecI)((VecU)bits - (VecU)(e << 23))) - 1.0f;
   const Vec exponent = __builtin_convertvector(e + (tiny & -23), Vec);
   const Vec f2 = f * f;
   Vec y = fma(exponent, splat(kLn2Low), f2 * f * polynomial(f, c));

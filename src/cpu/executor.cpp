@@ -97,9 +97,10 @@ class Executor final : public Executable {
       if (region.segment != segment) continue;
       if (region.sliced) {
         pool_.run(static_cast<int>(plan_.slices),
-                  [&](int slice, int worker) { run_slice(region, state, slice, worker); });
+                  [&](int slice, int worker) { run_slice(region, state, slice, slot(slice, worker)); });
       } else {
-        pool_.run(region.tasks, [&](int task, int worker) { run_task(region, state, task, worker); });
+        pool_.run(region.tasks,
+                  [&](int task, int worker) { run_task(region, state, task, slot(task, worker)); });
       }
     }
     if (segment == Segment::gradients) collect_results();
@@ -302,6 +303,10 @@ class Executor final : public Executable {
     slice.accumulate = step.accumulate;
     step.run(slice);
   }
+
+  // Whose memory a task uses. Any thread of the pool may take it; a plan with fewer workers than that has no
+  // more tasks than workers, so each task has its own.
+  int slot(int task, int worker) const { return plan_.workers < pool_.threads() ? task : worker; }
 
   void run_slice(const BoundRegion& region, const StepState& state, int index, int worker) const {
     Slice slice;

@@ -201,13 +201,18 @@ class MemoryPlanner {
 
 void plan_memory(const Graph& graph, Plan& plan) {
   MemoryPlanner(graph, plan).run();
-  int most_tasks = 1;
   for (const PlannedNode& step : plan.nodes) {
     plan.scratch_bytes = std::max(plan.scratch_bytes, padded(step.scratch));
-    most_tasks = std::max(most_tasks, step.tasks);
+  }
+  std::int64_t most_tasks = plan.slices;  // that run at one time; sums of partial results need no memory
+  for (const Region& region : plan.regions) {
+    std::int64_t tasks = 0;
+    for (int i = 0; i < region.count; ++i)
+      tasks += plan.nodes[static_cast<std::size_t>(region.first + i)].tasks;
+    most_tasks = std::max(most_tasks, tasks);
   }
   plan.workers =
-      static_cast<int>(std::min<std::int64_t>(plan.threads, std::max<std::int64_t>(plan.slices, most_tasks)));
+      static_cast<int>(std::min<std::int64_t>(plan.threads, std::max<std::int64_t>(most_tasks, 1)));
 }
 
 }  // namespace gpunn

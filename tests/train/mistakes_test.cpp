@@ -1,0 +1,145 @@
+// Every mistake gets the right exception, which names what and where; the model stays as it was.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "src/core/host_memory.hpp"
+#include "tests/train/helpers.hpp"
+
+namespace gpunn {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(Mistakes, OrderOfCalls) {
+  const Table data = table(8);
+  Sequential model = ffn();
+  EXPECT_THAT(message_of<UsageError>([&] { model.fit(data.x, data.y); }),
+              AllOf(HasSubstr("mistakes_test.cpp:"), HasSubstr("fit: call compile() first")));
+  EXPECT_THAT(message_of<UsageError>([&] { model.evaluate(data.x, data.y); }), HasSubstr("evaluate"));
+  EXPECT_THAT(message_of<UsageError>([&] { model.compile({}); }), HasSubstr("no loss"));
+  EXPECT_THAT(message_of<UsageError>(
+                  [&] { model.compile({.optimizer = Adam({.beta_1 = 1.0}), .loss = MeanSquaredError()}); }),
+              HasSubstr("beta_1 must be at least 0 and below 1"));
+  EXPECT_THAT(message_of<DeviceError>([&] {
+                Sequential({Input({1}), Dense(1)}, {.device = "tpu"});
+              }),
+              HasSubstr("'tpu'"));
+}
+
+TEST(Mistakes, ShapesOfData) {
+  Sequential model = compiled_ffn();
+  const Table data = table(8);
+  EXPECT_THAT(
+      message_of<ShapeError>([&] {
+        model.fit(Tensor(Shape{8, 9}), data.y);
+      }),
+      AllOf(HasSubstr("mistakes_test.cpp:"), HasSubstr("input 0 of the data is [9]"), HasSubstr("[10]")));
+  EXPECT_THAT(message_of<ShapeError>([&] { model.fit(data.x, Tensor(Shape{8, 2})); }), HasSubstr("label"));
+  EXPECT_THAT(message_of<ShapeError>([&] {
+                model.fit(data.x, Tensor(Shape{7, 1}));
+              }),
+              HasSubstr("numbers of samples"));
+  EXPECT_THAT(message_of<ShapeError>([&] { model.predict(Tensor(Shape{8, 11})); }), HasSubstr("predict"));
+  const std::vector<float> odd(25);
+  EXPECT_THAT(message_of<ShapeError>([&] { model.predict(std::span<const float>(odd)); }),
+              HasSubstr("25 numbers are not whole samples of [10]"));
+  EXPECT_THAT(message_of<DataError>([&] {
+                model.fit(Tensor(Shape{0, 10}), Tensor(Shape{0, 1}));
+              }),
+              HasSubstr("no samples"));
+}
+
+TEST(Mistakes, ValuesNameTheSample) {
+  Sequential model = compiled_ffn();
+  const std::vector<float> before = weights(model);
+  Table data = table(50);
+  const auto fit = [&] { model.fit(data.x, data.y, quietly({})); };
+  data.x.data<float>()[10 * 17 + 3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(message_of<DataError>(fit), HasSubstr("sample 17 of the data: input 0 nan is not finite"));
+  model.predict(data.x);  // which is allowed
+  data = table(50);
+  data.y.data<float>()[31] = 2;
+  EXPECT_THAT(message_of<DataError>(fit), HasSubstr("sample 31 of the data: label 2 is not from 0 to 1"));
+  EXPECT_TRUE(same_bits(before, weights(model)));
+
+  Sequential classes({Input({10}), Dense(4, {.activation = softmax})}, {.device = "cpu"});
+  classes.compile({.optimizer = SGD(), .loss = SparseCategoricalCrossentropy(), .metrics = {accuracy}});
+  for (const std::int32_t wrong : {4, -1, 123456}) {
+    Tensor labels(Shape{50}, Dtype::i32);
+    labels.data<std::int32_t>()[9] = wrong;
+    EXPECT_THAT(message_of<DataError>([&] { classes.fit(data.x, labels, quietly({})); }),
+                HasSubstr("sample 9 of the data: label " + std::to_string(wrong) + " is not from 0 to 3"));
+  }
+  // Bytes, whole floats and 64-bit numbers are labels, too.
+  for (const Dtype dtype : {Dtype::u8, Dtype::f32, Dtype::i64}) {
+    classes.fit(data.x, Tensor(Shape{50}, dtype), quietly({}));
+  }
+}
+
+TEST(Mistakes, OptionsOutOfRange) {
+  Sequential model = compiled_ffn();
+  const Table data = table(8);
+  const auto refused = [&](FitOptions options) {
+    return message_of<UsageError>([&] { model.fit(data.x, data.y, quietly(options)); });
+  };
+  EXPECT_THAT(refused({.batch_size = 0}), HasSubstr("batch_size is 0"));
+  EXPECT_THAT(refused({.epochs = -1}), HasSubstr("epochs is -1"));
+  EXPECT_THAT(refused({.validation_split = 1}), HasSubstr("validation_split is 1"));
+  EXPECT_THAT(refused({.validation_split = 0.95}), HasSubstr("leaves one part empty"));
+  EXPECT_THAT(refused({.prefetch = -1}), HasSubstr("prefetch"));
+  EXPECT_THROW(model.fit(data.x, data.y, quietly({.sample_weight = Tensor(Shape{7})})), ShapeError);
+  EXPECT_THROW(model.fit(data.x, data.y, quietly({.class_weight = {{1, -1.0f}}})), DataError);
+  EXPECT_THROW(model.weight("dense/kernels"), UsageError);
+  EXPECT_THROW(model.set_learning_rate(NAN), UsageError);
+  EXPECT_THROW(History{}.epochs().at(0), std::out_of_range);
+}
+
+// The k-th request for memory fails, for every k until none does: the exception is OutOfMemory, nothing
+// leaks, and the model then trains to the same bits as one that met no failure.
+TEST(Mistakes, EveryAllocationMayFail) {
+  const Table data = table(40);
+  const auto train = [&](Model& model) {
+    model.fit(data.x, data.y, quietly({.epochs = 2, .validation_data = data.dataset()}));
+    return weights(model);
+  };
+  Sequential untroubled = compiled_ffn({.threads = 1});
+  const std::vector<float> expected = train(untroubled);
+
+  std::int64_t failures = 0;
+  for (std::int64_t k = 1;; ++k) {
+    const std::int64_t live = live_host_blocks();
+    {
+      std::optional<Sequential> model;
+      bool failed = false;
+      {
+        const HostMemoryFault fault(k);
+        try {
+          model.emplace(compiled_ffn({.threads = 1}));
+          train(*model);
+        } catch (const OutOfMemory&) {
+          failed = true;
+        }
+      }
+      if (!failed) break;
+      ++failures;
+      if (model) {
+        // What was trained before the failure stays trained; from the start it gives the same bits.
+        if (model->steps() == 0)
+          EXPECT_TRUE(same_bits(expected, train(*model))) << "allocation " << k;
+        else
+          train(*model);
+      }
+    }
+    EXPECT_EQ(live_host_blocks(), live) << "allocation " << k;
+    ASSERT_LT(k, 1000);
+  }
+  EXPECT_GT(failures, 5);
+}
+
+}  // namespace
+}  // namespace gpunn

@@ -103,6 +103,26 @@ Implementation simd_backward_data(const OpCall& call, const Target& target) {
                 floats(flipped + prepared + work + (sum_apart ? target.slice_rows * back.y_image : 0)));
 }
 
+Implementation simd_backward_weights(const OpCall& call, const Target& target) {
+  const auto& attrs = call.attrs_as<ops::Conv2dBackwardWeightsAttrs>();
+  const Shape& w = call.outputs[0].shape;
+  simd::Conv2d conv = describe(attrs.conv, call.inputs[0].shape, w, call.inputs[1].shape);
+  conv.batch = target.slice_rows;
+  const std::int64_t weights = w.elements(), filters = attrs.bias ? w[3] : 0;
+  const auto run = [=](const Slice& s) {
+    simd::Conv2d slice = conv;
+    slice.batch = s.rows;
+    // The kernel adds to both or to none.
+    const bool add = s.add(0) || s.add(1);
+    if (add && !s.add(0)) std::fill_n(s.out(0), weights, 0.0f);
+    if (add && !s.add(1)) std::fill_n(s.out(1), filters, 0.0f);
+    simd::kernels().conv_gradient.weights(slice, s.in(0), s.in(1), s.out(0), filters > 0 ? s.out(1) : nullptr,
+                                          add, static_cast<float*>(s.scratch));
+  };
+  return sliced("simd direct", "stride 1: each slice sums its images", run,
+                floats(simd::kernels().conv_gradient.weights_scratch_floats(conv)));
+}
+
 // ---- oneDNN: everything else --------------------------------------------------------------------
 
 // One primitive for whole slices and one for the shorter last slice.
@@ -203,7 +223,7 @@ Implementation onednn_backward_data(const OpCall& call, const Target& target) {
   return sliced(slices.name(), kOnednnWhy, run, work + (adds ? floats(target.slice_rows * image) : 0));
 }
 
-Implementation backward_weights(const OpCall& call, const Target& target) {
+Implementation onednn_backward_weights(const OpCall& call, const Target& target) {
   const auto& attrs = call.attrs_as<ops::Conv2dBackwardWeightsAttrs>();
   const Shape &x = call.inputs[0].shape, &dz = call.inputs[1].shape, &w = call.outputs[0].shape;
   const OnednnSlices slices(ConvPass::backward_weights, shapes_of(x, w, dz, attrs.bias), attrs.conv, x[0],
@@ -227,8 +247,7 @@ Implementation backward_weights(const OpCall& call, const Target& target) {
     if (s.add(0)) kernels.axpy(weights, 1.0f, dw, s.out(0));
     if (s.add(1)) kernels.axpy(filters, 1.0f, db, s.out(1));
   };
-  return sliced(slices.name(), "each slice sums its images", run,
-                work + (adds ? floats(padded(weights) + filters) : 0));
+  return sliced(slices.name(), kOnednnWhy, run, work + (adds ? floats(padded(weights) + filters) : 0));
 }
 
 Implementation forward(const OpCall& call, const Target& target) {
@@ -241,6 +260,12 @@ Implementation backward_data(const OpCall& call, const Target& target) {
   const Shape& w = call.inputs[1].shape;
   const bool plain = is_plain(call.attrs_as<ops::Conv2dBackwardDataAttrs>().conv, {w[0], w[1]});
   return plain ? simd_backward_data(call, target) : onednn_backward_data(call, target);
+}
+
+Implementation backward_weights(const OpCall& call, const Target& target) {
+  const auto& attrs = call.attrs_as<ops::Conv2dBackwardWeightsAttrs>();
+  return is_plain(attrs.conv, attrs.kernel) ? simd_backward_weights(call, target)
+                                            : onednn_backward_weights(call, target);
 }
 
 }  // namespace

@@ -1,78 +1,49 @@
 #include "src/ops/global_pool2d.hpp"
 
-#include <cstring>
-
 #include "src/cpu/common.hpp"
 
 namespace gpunn::cpu {
 namespace {
 
-constexpr const char* kName = "channels loop";
-
-struct Extent {
-  explicit Extent(const Shape& image) : positions(image[1] * image[2]), channels(image[3]) {}
-  std::int64_t image() const { return positions * channels; }
-  std::int64_t positions, channels;
-};
+// Calls run(slice, a pool whose only window is the whole image).
+template <class Run>
+Implementation over_images(const Shape& image, Run run) {
+  const simd::Pool2d pool{.batch = 0,
+                          .height = image[1],
+                          .width = image[2],
+                          .channels = image[3],
+                          .window_h = image[1],
+                          .window_w = image[2],
+                          .out_h = 1,
+                          .out_w = 1};
+  return sliced("simd pool", "one window: the image", [pool, run](const Slice& s) {
+    simd::Pool2d slice = pool;
+    slice.batch = s.rows;
+    run(s, slice);
+  });
+}
 
 Implementation max_forward(const OpCall& call, const Target&) {
-  const Extent extent(call.inputs[0].shape);
-  return sliced(kName, "vectorised over channels", [extent](const Slice& s) {
-    for (std::int64_t n = 0; n < s.rows; ++n) {
-      const float* x = s.in(0) + n * extent.image();
-      float* y = s.out(0) + n * extent.channels;
-      std::int32_t* argmax = s.out<std::int32_t>(1) + n * extent.channels;
-      std::memcpy(y, x, floats(extent.channels));
-      std::fill_n(argmax, extent.channels, 0);
-      for (std::int64_t at = 1; at < extent.positions; ++at) {
-        x += extent.channels;
-        for (std::int64_t c = 0; c < extent.channels; ++c) {
-          const bool better = !(x[c] <= y[c]) && y[c] == y[c];  // NaN beats every number
-          y[c] = better ? x[c] : y[c];
-          argmax[c] = better ? static_cast<std::int32_t>(at) : argmax[c];
-        }
-      }
-    }
+  return over_images(call.inputs[0].shape, [](const Slice& s, const simd::Pool2d& pool) {
+    simd::kernels().pool.max(pool, s.in(0), s.out(0), s.out<std::int32_t>(1));
   });
 }
 
 Implementation max_backward(const OpCall& call, const Target&) {
-  const Extent extent(call.outputs[0].shape);
-  return sliced(kName, "to the winners alone", [extent](const Slice& s) {
-    if (!s.add(0)) std::fill_n(s.out(0), s.rows * extent.image(), 0.0f);
-    for (std::int64_t n = 0; n < s.rows; ++n) {
-      float* dx = s.out(0) + n * extent.image();
-      for (std::int64_t c = 0; c < extent.channels; ++c) {
-        const std::int64_t i = n * extent.channels + c;
-        dx[s.in<std::int32_t>(1)[i] * extent.channels + c] += s.in(0)[i];
-      }
-    }
+  return over_images(call.outputs[0].shape, [](const Slice& s, const simd::Pool2d& pool) {
+    simd::kernels().pool.max_backward(pool, s.in(0), s.in<std::int32_t>(1), s.out(0), s.add(0));
   });
 }
 
 Implementation average_forward(const OpCall& call, const Target&) {
-  const Extent extent(call.inputs[0].shape);
-  return sliced(kName, "vectorised over channels", [extent](const Slice& s) {
-    for (std::int64_t n = 0; n < s.rows; ++n) {
-      const float* x = s.in(0) + n * extent.image();
-      float* y = s.out(0) + n * extent.channels;
-      simd::kernels().dense.column_sums(extent.positions, extent.channels, x, extent.channels, y, false);
-      for (std::int64_t c = 0; c < extent.channels; ++c) y[c] /= static_cast<float>(extent.positions);
-    }
+  return over_images(call.inputs[0].shape, [](const Slice& s, const simd::Pool2d& pool) {
+    simd::kernels().pool.average(pool, s.in(0), s.out(0));
   });
 }
 
 Implementation average_backward(const OpCall& call, const Target&) {
-  const Extent extent(call.outputs[0].shape);
-  return sliced(kName, "vectorised over channels", [extent](const Slice& s) {
-    const float share = 1.0f / static_cast<float>(extent.positions);
-    for (std::int64_t n = 0; n < s.rows; ++n) {
-      const float* dy = s.in(0) + n * extent.channels;
-      for (std::int64_t at = 0; at < extent.positions; ++at) {
-        float* dx = s.out(0) + n * extent.image() + at * extent.channels;
-        for (std::int64_t c = 0; c < extent.channels; ++c) put(dx[c], dy[c] * share, s.add(0));
-      }
-    }
+  return over_images(call.outputs[0].shape, [](const Slice& s, const simd::Pool2d& pool) {
+    simd::kernels().pool.average_backward(pool, s.in(0), s.out(0), s.add(0));
   });
 }
 

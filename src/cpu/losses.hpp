@@ -19,10 +19,22 @@ struct LossShape {
         per_row(1.0f / static_cast<float>(std::max<std::int64_t>(call.inputs[0].shape[0] * vectors, 1))) {}
 
   std::int64_t count(const Slice& s) const { return s.rows * vectors; }
-  float weight(const Slice& s, std::int64_t v) const { return weighted ? s.in(2)[v / vectors_per_weight] : 1.0f; }
+  float weight(const Slice& s, std::int64_t v) const {
+    return weighted ? s.in(2)[v / vectors_per_weight] : 1.0f;
+  }
   // What a vector's gradient is multiplied with: weight / rows of the batch (* dloss).
-  float gradient_scale(const Slice& s, std::int64_t v) const {
-    return weight(s, v) * per_row * (scaled ? s.in(3)[0] : 1.0f);
+  float gradient_scale(const Slice& s, std::int64_t v) const { return weight(s, v) * batch_scale(s); }
+  // The same for the vectorised kernels.
+  simd::LossRows rows(const Slice& s) const {
+    return {.rows = count(s),
+            .width = classes,
+            .weights = weighted ? s.in(2) : nullptr,
+            .rows_per_weight = vectors_per_weight};
+  }
+  float batch_scale(const Slice& s) const { return per_row * (scaled ? s.in(3)[0] : 1.0f); }
+  simd::ClassLabels labels(const Slice& s) const {
+    return sparse ? simd::ClassLabels{.classes = s.in<std::int32_t>(1)}
+                  : simd::ClassLabels{.distribution = s.in(1)};
   }
   // The class of a sparse label, or -1 when it is out of range.
   std::int64_t label(const Slice& s, std::int64_t v) const {

@@ -5,33 +5,20 @@
 namespace gpunn::cpu {
 namespace {
 
-constexpr const char* kWhy = "few operations per element";
+constexpr const char* kName = "simd loss";
+constexpr const char* kWhy = "vectorised";
 
 Implementation forward(const OpCall& call, const Target&) {
-  const LossShape shape(call);
-  const std::int64_t classes = shape.classes;
-  return sliced("loop", kWhy, [=](const Slice& s) {
-    put_loss(shape, s, [&](std::int64_t v) {
-      float sum = 0;
-      for (std::int64_t i = v * classes; i < (v + 1) * classes; ++i) {
-        const float difference = s.in(0)[i] - s.in(1)[i];
-        sum += difference * difference;
-      }
-      return sum / static_cast<float>(classes);
-    });
+  return sliced(kName, kWhy, [shape = LossShape(call)](const Slice& s) {
+    const double sum = simd::kernels().loss.mean_squared_error(shape.rows(s), s.in(0), s.in(1));
+    put_pair(s, static_cast<float>(sum), static_cast<float>(shape.count(s)));
   });
 }
 
 Implementation backward(const OpCall& call, const Target&) {
-  const LossShape shape(call);
-  const std::int64_t classes = shape.classes;
-  return sliced("loop", kWhy, [=](const Slice& s) {
-    for (std::int64_t v = 0; v < shape.count(s); ++v) {
-      const float scale = shape.gradient_scale(s, v) * 2.0f / static_cast<float>(classes);
-      for (std::int64_t i = v * classes; i < (v + 1) * classes; ++i) {
-        put(s.out(0)[i], scale * (s.in(0)[i] - s.in(1)[i]), s.add(0));
-      }
-    }
+  return sliced(kName, kWhy, [shape = LossShape(call)](const Slice& s) {
+    simd::kernels().loss.mean_squared_error_backward(shape.rows(s), s.in(0), s.in(1), shape.batch_scale(s),
+                                                     s.out(0), s.add(0));
   });
 }
 

@@ -1,5 +1,7 @@
 #include "src/ops/conv2d.hpp"
 
+#include <array>
+
 #include "tests/reference/activate.hpp"
 #include "tests/reference/reference.hpp"
 
@@ -8,7 +10,11 @@ namespace {
 
 // Calls f(x, w, y) with the indexes of every product x[] * W[] that goes into y[].
 template <class F>
-void for_each_product(const ops::Conv2dAttrs& attrs, const Shape& x, const Shape& w, const Shape& y, F f) {
+void for_each_product(const ops::Conv2dAttrs& attrs, const Shape& x_shape, const Shape& w_shape,
+                      const Shape& y_shape, F f) {
+  // Plain arrays: a Shape checks every index.
+  const auto extents = [](const Shape& s) { return std::array<std::int64_t, 4>{s[0], s[1], s[2], s[3]}; };
+  const auto x = extents(x_shape), w = extents(w_shape), y = extents(y_shape);
   const std::int64_t in_per_group = w[2], out_per_group = w[3] / attrs.groups;
   for (std::int64_t n = 0; n < y[0]; ++n)
     for (std::int64_t i = 0; i < y[1]; ++i)

@@ -3,11 +3,13 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <filesystem>
 
 namespace example {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2, kData = 3, kInterrupted = 130;
+constexpr int kMany = 1'000'000'000;
 
 std::string footer(const std::string& name) {
   return "Examples:\n  " + name + " --epochs 3 --lr 0.003\n  " + name +
@@ -40,12 +42,12 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   app.footer(footer(about.name));
   app.option_defaults()->always_capture_default();
   app.add_option("--epochs", flags.epochs, "times to go through the training data")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--batch-size", flags.batch_size, "samples per step")->check(CLI::PositiveNumber);
-  app.add_option("--lr", flags.learning_rate, "Adam's learning rate")->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, kMany));
+  app.add_option("--batch-size", flags.batch_size, "samples per step")->check(CLI::Range(1, kMany));
+  app.add_option("--lr", flags.learning_rate, "Adam's learning rate")->check(CLI::Range(0.0, 1e6));
   app.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N");
   app.add_option("--threads", flags.threads, "CPU threads, 0: all; the result does not depend on it")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1024));
   app.add_option("--seed", flags.seed, "of the initial weights and the order of the samples");
   app.add_option("--data", flags.data, "folder of the data; examples/data.sh fills it");
   app.add_option("--save", flags.save, "file for the trained model; empty: do not save");
@@ -70,6 +72,12 @@ int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::Data
           const Flags& flags) {
   if (flags.summary) std::printf("%s\n", model.summary().c_str());
   if (flags.plan) std::printf("%s\n", model.plan({.batch_size = flags.batch_size}).text.c_str());
+
+  // Said now, not after an hour of training.
+  const std::filesystem::path folder = std::filesystem::absolute(flags.save).parent_path();
+  if (!flags.save.empty() && !std::filesystem::is_directory(folder)) {
+    throw gpunn::FileError("cannot save to " + flags.save + ": there is no folder " + folder.string());
+  }
 
   const gpunn::StopOnSignal stop;
   const gpunn::History history = model.fit(train, {.epochs = flags.epochs,

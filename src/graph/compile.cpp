@@ -10,6 +10,7 @@ namespace gpunn {
 void fuse_forward(Graph& graph) {
   passes::fuse_losses(graph);
   passes::fuse_epilogues(graph);
+  passes::fuse_pools(graph);
 }
 
 Planned plan_graph(Graph graph, const VariableStore& variables, int threads, const CompileOptions& options) {

@@ -79,8 +79,8 @@ class Scheduler {
   void run() {
     for (const Segment segment : {Segment::gradients, Segment::reduce, Segment::update}) {
       while (remaining(segment)) {
-        const bool progress = sliced_region(segment) | parallel_region(segment);
-        if (!progress) throw UsageError("the graph cannot be ordered: a node waits for itself");
+        const bool sliced = sliced_region(segment), whole = parallel_region(segment);
+        if (!sliced && !whole) throw UsageError("the graph cannot be ordered: a node waits for itself");
       }
     }
   }

@@ -23,6 +23,12 @@ Node* Rewriter::only_reader(ValueId id) {
   return reader;
 }
 
+bool Rewriter::is_read(ValueId id) const {
+  return std::any_of(graph_.nodes().begin(), graph_.nodes().end(), [&](const Node& node) {
+    return std::count(node.inputs.begin(), node.inputs.end(), id) > 0;
+  });
+}
+
 void Rewriter::replace(ValueId from, ValueId to) {
   for (Node& node : graph_.nodes()) {
     std::replace(node.inputs.begin(), node.inputs.end(), from, to);

@@ -18,6 +18,7 @@ class Rewriter {
   Node* producer(ValueId id, std::string_view op);
   // The one node that reads `id`, when it does so once and nobody outside the graph looks at it; else null.
   Node* only_reader(ValueId id);
+  bool is_read(ValueId id) const;
   // Every reader of `from` reads `to` instead, which takes over the place of `from`.
   void replace(ValueId from, ValueId to);
   // Makes `node` a call of `op`. Its outputs keep their ids; outputs that it did not have are made.

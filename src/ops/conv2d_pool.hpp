@@ -23,17 +23,17 @@
 namespace gpunn::ops {
 
 struct Conv2dPoolAttrs {
-  Padding2d padding;
+  Padding2d padding = {};
   Activation activation = Activation::linear;  // or relu
 };
 
 struct Conv2dPoolBackwardDataAttrs {
-  Padding2d padding;
+  Padding2d padding = {};
   Size2d input;  // height and width of x
 };
 
 struct Conv2dPoolBackwardWeightsAttrs {
-  Padding2d padding;
+  Padding2d padding = {};
   Size2d kernel;  // height and width of W
   bool bias = true;
 };

@@ -24,6 +24,9 @@ done
 
 cmake/packages.sh "${setup[@]}" tests
 
+# One cache serves every clone of this repository, wherever it lies.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=no summary=()

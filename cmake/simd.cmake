@@ -13,6 +13,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 
 function(gpunn_simd_sources target)
+  set(optimise -O3)
+  if(GPUNN_SANITIZE)
+    set(optimise -O1)  # checks of every access in the unrolled tiles: minutes at -O3, seconds at -O1
+  endif()
   foreach(file IN LISTS ARGN)
     get_filename_component(stem ${file} NAME)
     string(REPLACE ".simd.cpp" "" stem ${stem})
@@ -21,7 +25,7 @@ function(gpunn_simd_sources target)
       add_library(${object} OBJECT ${file})
       target_link_libraries(${object} PRIVATE gpunn_flags)
       target_compile_options(${object} PRIVATE ${GPUNN_SIMD_FLAGS_${level}} -DGPUNN_SIMD_LEVEL=${level}
-        $<IF:$<BOOL:${GPUNN_SANITIZE}>,-O1,-O3>)  # checks of every access in the unrolled tiles: minutes at -O3, seconds at -O1
+        ${optimise})
       set_target_properties(${object} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
       # PUBLIC: an object library does not hand its own object sources on to what links it.
       target_sources(${target} PUBLIC $<TARGET_OBJECTS:${object}>)

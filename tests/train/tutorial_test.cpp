@@ -9,6 +9,9 @@
 
 // clang-format off
 #define main tutorial_main
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wkeyword-macro"
+#endif
 #define int auto  // only main itself may be an int that returns nothing
 #include <gpunn/gpunn.hpp>
 

@@ -23,6 +23,7 @@ void fuse_bias(Rewriter& rewriter, Node& product) {
   if (value.producer >= 0 || value.batched || value.spec != Spec{Shape{channels}}) return;
   product.inputs = {product.inputs[0], product.inputs[1], bias};
   rewriter.replace(reader->outputs[0], product.outputs[0]);
+  rewriter.retire(*reader);
 }
 
 template <class ProductAttrs>
@@ -37,6 +38,7 @@ void fuse_activation(Rewriter& rewriter, Node& product) {
   attrs.activation = kind;
   product.attrs = attrs;
   rewriter.replace(reader->outputs[0], product.outputs[0]);
+  rewriter.retire(*reader);
 }
 
 }  // namespace

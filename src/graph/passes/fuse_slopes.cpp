@@ -16,6 +16,7 @@ void fuse(Rewriter& rewriter, Node& product, Node& slope) {
   product.attrs = attrs;
   product.inputs = {product.inputs[0], product.inputs[1], slope.inputs[0]};
   rewriter.replace(slope.outputs[0], product.outputs[0]);
+  rewriter.retire(slope);
 }
 
 }  // namespace

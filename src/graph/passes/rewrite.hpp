@@ -21,6 +21,8 @@ class Rewriter {
   bool is_read(ValueId id) const;
   // Every reader of `from` reads `to` instead, which takes over the place of `from`.
   void replace(ValueId from, ValueId to);
+  // `node` reads nothing from now on: what it did is done elsewhere. REQUIRES: its outputs were replaced.
+  void retire(Node& node) { node.inputs.clear(); }
   // Makes `node` a call of `op`. Its outputs keep their ids; outputs that it did not have are made.
   void become(Node& node, std::string_view op, ValueIds inputs, Attrs attrs);
   // Drops nodes that nobody needs (no reader, no place, no variable changed) and puts the rest in an order in

@@ -156,7 +156,9 @@ class Fit {
 
   History run() {
     state_.stop = false;
-    stepper_.turn_to(std::min(options_.batch_size, reader_.samples()));  // planned before the clock starts
+    // Planned before the clock starts: a short last batch, then the others.
+    if (const std::int64_t rest = reader_.samples() % options_.batch_size; rest > 0) stepper_.turn_to(rest);
+    stepper_.turn_to(std::min(options_.batch_size, reader_.samples()));
     each([&](Callback& c) { c.on_train_begin(model_); });
     for (int epoch = options_.initial_epoch; epoch < options_.epochs && !state_.stop; ++epoch) {
       if (!run_epoch(epoch)) {

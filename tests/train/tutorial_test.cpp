@@ -44,7 +44,8 @@ void write_digits(const std::filesystem::path& folder, const std::string& prefix
   for (std::int64_t i = 0; i < count; ++i) {
     labels.data<std::uint8_t>()[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(i % 10);
     std::uint8_t* image = images.data<std::uint8_t>().data() + i * 784;
-    for (std::int64_t p = 0; p < 784; ++p) image[p] = p / 56 == i % 10 ? 255 : static_cast<std::uint8_t>(i * p % 50);
+    for (std::int64_t p = 0; p < 784; ++p)
+      image[p] = p / 56 == i % 10 ? 255 : static_cast<std::uint8_t>(i * p % 50);
   }
   data::save_idx(images, folder / (prefix + "-images-idx3-ubyte"));
   data::save_idx(labels, folder / (prefix + "-labels-idx1-ubyte"));

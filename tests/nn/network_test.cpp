@@ -5,8 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "gpunn/gpunn.hpp"
 #include "src/nn/summary.hpp"
+#include "src/ops/dropout.hpp"
 
 namespace gpunn {
 namespace {
@@ -127,6 +130,18 @@ TEST(Network, TraceHasDropoutAndStatisticsOnlyInTraining) {
   EXPECT_EQ(count(nn::Mode::predict, "batch_norm_update"), 0u);
   EXPECT_EQ(count(nn::Mode::predict, "batch_norm_mean"), 0u);
   EXPECT_EQ(count(nn::Mode::predict, "dense"), 2u);
+}
+
+TEST(Network, EachDropoutDrawsItsOwnNumbers) {
+  const Layer shared = Dropout(0.5);
+  const Symbolic x = Input({6});
+  const nn::Network network({x}, {Dropout(0.5)(shared(shared(x)))}, {});
+  Graph graph;
+  network.trace(graph, nn::Mode::train, {graph.input("x", {Shape{3, 6}})}, VariableStore());
+  std::set<std::uint32_t> streams;
+  for (const Node& node : graph.nodes())
+    streams.insert(std::any_cast<const ops::DropoutAttrs&>(node.attrs).stream);
+  EXPECT_EQ(streams.size(), 3u);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace gpunn::kernels {
 namespace {
 
 template <class Loss>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     element_loss_kernel(Matrix shape, Chunks chunks, const float* x, const float* target,
                         const float* weights, LossOutputs out, LossGradient gradient) {
   __shared__ float shared[kThreads / kWarp];

@@ -21,7 +21,7 @@ struct Lookup {
 };
 
 // A warp per position. Lanes compare 32 ids at a time; all of them know the outcome.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     embedding_backward_kernel(EmbeddingShape shape, const std::int32_t* ids, const float* dy, float* dtable) {
   const RowGroup<kWarp> warp{nullptr};
   const int lane = warp.rank();

@@ -43,15 +43,16 @@ __device__ inline std::int64_t global_threads() {
   return std::int64_t{gridDim.x} * blockDim.x;
 }
 
-template <class Body>
-__global__ void __launch_bounds__(kThreads) for_each_kernel(std::int64_t n, Body body) {
+template <int kBlocks, class Body>
+__global__ void __launch_bounds__(kThreads, kBlocks) for_each_kernel(std::int64_t n, Body body) {
   for (std::int64_t i = global_thread(); i < n; i += global_threads()) body(i);
 }
 
-// body(i) for every i in [0, n), in any order.
-template <class Body>
+// body(i) for every i in [0, n), in any order. A body that needs more than 80 registers asks for fewer
+// blocks.
+template <int kBlocks = kLeastBlocks, class Body>
 void for_each(On on, std::int64_t n, Body body) {
-  launch(on, for_each_shape(n, on.gpu.multiprocessors), for_each_kernel<Body>, n, body);
+  launch(on, for_each_shape(n, on.gpu.multiprocessors), for_each_kernel<kBlocks, Body>, n, body);
 }
 
 }  // namespace gpunn::kernels

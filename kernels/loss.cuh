@@ -59,7 +59,7 @@ constexpr Chunks loss_element_chunks(Matrix shape) {
 
 // row(group, r) -> Tally, the same for every thread of the group.
 template <int kGroup, class Row>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     row_loss_kernel(std::int64_t rows, Chunks chunks, Row row, LossOutputs out) {
   __shared__ float shared[kThreads / kWarp];
   const RowGroup<kGroup> group{shared};
@@ -76,7 +76,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // Second stage, one block.
-static __global__ void __launch_bounds__(kThreads) add_chunks_kernel(LossOutputs out, std::int64_t chunks) {
+static __global__ void __launch_bounds__(kThreads, kLeastBlocks)
+    add_chunks_kernel(LossOutputs out, std::int64_t chunks) {
   __shared__ float shared[kThreads / kWarp];
   Tally mine;
   for (std::int64_t c = threadIdx.x; c < chunks; c += kThreads) {

@@ -10,7 +10,8 @@
 namespace gpunn::kernels {
 
 template <Accumulate mode, class Op, class... X>
-__global__ void __launch_bounds__(kThreads) map_kernel(std::int64_t n, bool wide, Op op, float* y, X... x) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
+    map_kernel(std::int64_t n, bool wide, Op op, float* y, X... x) {
   const std::int64_t packs = wide ? n / 4 : 0;
   for (std::int64_t i = global_thread(); i < packs; i += global_threads()) {
     Pack<float, 4> out = mode == Accumulate::add ? load<4>(y + 4 * i) : Pack<float, 4>{};

@@ -51,8 +51,9 @@ __device__ float gradient_factor(const StepState* state, const Clip& clip) {
                               : state->gradient_scale * clip_factor(*clip.norm, clip.to);
 }
 
-__global__ void __launch_bounds__(kThreads) sgd_kernel(Pieces pieces, SgdAttributes attributes, Clip clip,
-                                                       const StepState* state, FlatBuffers buffers) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
+    sgd_kernel(Pieces pieces, SgdAttributes attributes, Clip clip, const StepState* state,
+               FlatBuffers buffers) {
   if (state->skip != 0) return;  // all threads alike
   const float scale = gradient_factor(state, clip);
   for (std::int64_t p = blockIdx.x; p < pieces.count; p += gridDim.x) {
@@ -69,7 +70,7 @@ struct AdamConstants {
   bool decoupled;
 };
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     adam_kernel(Pieces pieces, AdamConstants c, Clip clip, const StepState* state, FlatBuffers buffers) {
   if (state->skip != 0) return;  // all threads alike
   const float scale = gradient_factor(state, clip);
@@ -88,7 +89,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     squared_norms_kernel(Pieces pieces, const float* gradients, float* sums) {
   __shared__ float shared[kThreads / kWarp];
   for (std::int64_t p = blockIdx.x; p < pieces.count; p += gridDim.x) {
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // One block.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     global_norm_kernel(std::int64_t count, const float* sums, bool guard, StepState* state, float* norm) {
   __shared__ float shared[kThreads / kWarp];
   float sum = 0;
@@ -117,7 +118,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // One block.
-__global__ void __launch_bounds__(kThreads) finish_step_kernel(ResultRing ring, StepState* state) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
+    finish_step_kernel(ResultRing ring, StepState* state) {
   const std::int64_t calls = state->calls;
   __syncthreads();  // all have read it before it changes
   if (ring.ring != nullptr) {

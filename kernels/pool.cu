@@ -123,15 +123,17 @@ struct AverageBackward {
       const Span high = covered(g.height, r);
       for (std::int64_t c = columns.begin; c < columns.end; ++c) {
         const Span across = covered(g.width, c);
-        const auto count = static_cast<float>((high.end - high.begin) * (across.end - across.begin));
+        const float share = 1.0f / static_cast<float>((high.end - high.begin) * (across.end - across.begin));
         const auto flow =
             load<kLanes>(dy + ((at.image * g.height.out + r) * g.width.out + c) * g.channels + at.channel);
-        for (int k = 0; k < kLanes; ++k) sum.v[k] += flow.v[k] / count;
+        for (int k = 0; k < kLanes; ++k) sum.v[k] += flow.v[k] * share;
       }
     }
     store(dx + i * kLanes, sum);
   }
 };
+
+constexpr int kPoolBlocks = 2;  // four channels and two windows' bounds in 64 bits: up to 128 registers
 
 void require_geometry(const PoolGeometry& g) {
   for (const PoolAxis& axis : {g.height, g.width}) {
@@ -166,7 +168,7 @@ void max_pool_forward(Gpu gpu, const PoolGeometry& g, const float* x, float* y, 
   with_lanes(
       g,
       [&](auto k) {
-        for_each(gpu, outputs(g) / k(), MaxForward<k()>{g, x, y, argmax});
+        for_each<kPoolBlocks>(gpu, outputs(g) / k(), MaxForward<k()>{g, x, y, argmax});
       },
       x, y, argmax);
 }
@@ -176,7 +178,7 @@ void max_pool_backward(Gpu gpu, const PoolGeometry& g, Accumulate mode, const fl
   require_geometry(g);
   const auto run = [&](auto lanes) {
     with_mode(mode, [&](auto m) {
-      for_each(gpu, inputs(g) / lanes(), MaxBackward<lanes(), m()>{g, dy, argmax, dx});
+      for_each<kPoolBlocks>(gpu, inputs(g) / lanes(), MaxBackward<lanes(), m()>{g, dy, argmax, dx});
     });
   };
   with_lanes(g, run, dy, argmax, dx);
@@ -187,7 +189,7 @@ void average_pool_forward(Gpu gpu, const PoolGeometry& g, const float* x, float*
   with_lanes(
       g,
       [&](auto lanes) {
-        for_each(gpu, outputs(g) / lanes(), AverageForward<lanes()>{g, x, y});
+        for_each<kPoolBlocks>(gpu, outputs(g) / lanes(), AverageForward<lanes()>{g, x, y});
       },
       x, y);
 }
@@ -196,7 +198,7 @@ void average_pool_backward(Gpu gpu, const PoolGeometry& g, Accumulate mode, cons
   require_geometry(g);
   const auto run = [&](auto lanes) {
     with_mode(mode, [&](auto m) {
-      for_each(gpu, inputs(g) / lanes(), AverageBackward<lanes(), m()>{g, dy, dx});
+      for_each<kPoolBlocks>(gpu, inputs(g) / lanes(), AverageBackward<lanes(), m()>{g, dy, dx});
     });
   };
   with_lanes(g, run, dy, dx);

@@ -38,7 +38,7 @@ __device__ inline ChunkRange chunk_range(const Chunks& chunks, std::int64_t chun
 
 // Neighbouring sums are made by neighbouring lanes: reads are coalesced where the innermost axis is kept.
 template <class Op, class Value>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     reduce_columns_kernel(ReduceShape shape, Chunks chunks, Op op, Value value, ReduceStore store) {
   __shared__ float shared[kReduceSlices][kReduceColumns];
   const int lane = static_cast<int>(threadIdx.x) % kReduceColumns,
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // A warp or a block makes one sum: reads are coalesced where the innermost axis is reduced.
 template <int kGroup, class Op, class Value>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     reduce_rows_kernel(ReduceShape shape, Chunks chunks, Op op, Value value, ReduceStore store) {
   __shared__ float shared[kThreads / kWarp];
   const RowGroup<kGroup> group{shared};
@@ -102,10 +102,14 @@ void reduce_stage(On on, const ReduceShape& shape, Chunks chunks, Op op, Value v
   }
 }
 
+namespace {  // so that the kernels over it belong to the file that makes them, and none is in two objects
+
 struct ReadElement {
   const float* x;
   __device__ float operator()(std::int64_t i, std::int64_t) const { return x[i]; }
 };
+
+}  // namespace
 
 // y[o] (+)= scale * (reduction of value(i, o)).
 template <class Op, class Value>

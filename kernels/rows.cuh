@@ -32,7 +32,7 @@ struct RowGroup {
 
 // body(group, row) for every row.
 template <int kGroup, class Body>
-__global__ void __launch_bounds__(kThreads) rows_kernel(std::int64_t rows, Body body) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks) rows_kernel(std::int64_t rows, Body body) {
   __shared__ float scratch[kThreads / kWarp];
   const RowGroup<kGroup> group{scratch};
   for (std::int64_t row = group.first_row(); row < rows; row += group.row_step()) body(group, row);

@@ -32,7 +32,7 @@ struct Tiling {
   std::int64_t tiles_x, tiles_y, tiles;
 };
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kLeastBlocks)
     transpose_tiles_kernel(TransposeShape shape, Tiling t, bool add, const float* x, float* y) {
   __shared__ float tile[kTile][kTile + 1];  // one column more: no bank conflicts on either side
   const int lane = static_cast<int>(threadIdx.x) % kTile, row = static_cast<int>(threadIdx.x) / kTile;

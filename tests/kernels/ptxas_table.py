@@ -39,7 +39,8 @@ def compile_file(nvcc, file, architectures, folder):
         command.insert(0, "ccache")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"{file.name} does not compile:\n{done.stderr}")
+        lines = [line for line in done.stderr.splitlines() if "ptxas info" not in line and "stack frame" not in line]
+        sys.exit(f"{file.name} does not compile:\n" + "\n".join(lines[:40]))
     return done.stderr
 
 

@@ -6,6 +6,7 @@
 
 #include "gpunn/io.hpp"
 #include "tests/rnn/rnn_run.hpp"
+#include "tests/support/golden_folder.hpp"
 
 namespace gpunn::cpu::simd {
 namespace {
@@ -114,7 +115,7 @@ void expect_keras(const std::string& family, const Case& c, const Json& attribut
 class RnnGoldenTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(RnnGoldenTest, KernelsAndOracleComputeWhatKerasDoes) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path().parent_path() / "golden";
+  const auto folder = gpunn::testing::golden_folder();
   const io::SafetensorsFile file = io::load_safetensors(folder / (GetParam() + ".safetensors"));
   int cases = 0;
   for (const auto& [name, attributes] : file.metadata) {

@@ -10,13 +10,14 @@
 
 #include "gpunn/error.hpp"
 #include "gpunn/io.hpp"
+#include "tests/support/golden_folder.hpp"
 
 namespace gpunn::golden {
 
 class Family {
  public:
   explicit Family(const std::string& name)
-      : file_(io::load_safetensors(std::filesystem::path(__FILE__).parent_path() / ("../golden/" + name + ".safetensors"))) {}
+      : file_(io::load_safetensors(testing::golden_folder() / (name + ".safetensors"))) {}
 
   std::vector<std::string> cases() const {
     std::vector<std::string> names;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <csignal>
 
@@ -112,6 +113,23 @@ TEST(Fit, ClassWeightsAreSampleWeightsByLabel) {
   EXPECT_TRUE(same_bits(weights(a), weights(d)));
 }
 
+TEST(Fit, WeightsMultiply) {
+  const Table data = table(64);
+  Tensor own(Shape{64}), product(Shape{64});
+  for (std::size_t r = 0; r < 64; ++r) {
+    own.data<float>()[r] = static_cast<float>(r % 4);
+    product.data<float>()[r] = own.data<float>()[r] * (data.y.data<float>()[r] == 1 ? 2.0f : 1.0f) * 0.5f;
+  }
+  Tensor halves(Shape{64});
+  for (float& w : halves.data<float>()) w = 0.5f;
+  const auto weighted = std::make_shared<TensorDataset>(
+      TensorDataset::Columns{.inputs = {data.x}, .targets = {data.y}, .weights = own});
+  Sequential a = compiled_ffn(), b = compiled_ffn();
+  a.fit(weighted, quietly({.class_weight = {{1, 2.0f}}, .sample_weight = halves}));
+  b.fit(data.x, data.y, quietly({.sample_weight = product}));
+  EXPECT_TRUE(same_bits(weights(a), weights(b)));
+}
+
 class Recorder final : public Callback {
  public:
   explicit Recorder(bool batches) : batches_(batches) {}
@@ -188,6 +206,60 @@ TEST(Fit, EarlyStoppingRestoresTheBestWeights) {
   const double best = *std::min_element(losses.begin(), losses.end());
   EXPECT_EQ(losses[losses.size() - 3], best);
   EXPECT_EQ(model.evaluate(data.x, data.y)["loss"], best);
+}
+
+TEST(Fit, EarlyStoppingWaitsForRealImprovement) {
+  const Table data = table(40);
+  Sequential model = ffn();
+  model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = BinaryCrossentropy()});
+  const auto epochs = [&](int patience) {
+    return model
+        .fit(data.x, data.y,
+             quietly({.epochs = 9,
+                      .validation_data = data.dataset(),
+                      .callbacks = {EarlyStopping({.patience = patience})}}))
+        .epochs()
+        .size();
+  };
+  EXPECT_EQ(epochs(0), 2u);
+  EXPECT_EQ(epochs(3), 4u);
+}
+
+// What the steps before an exception measured is not part of the next run.
+TEST(Fit, AFailedFitLeavesNothingBehind) {
+  class ThrowOnce final : public Dataset {
+   public:
+    explicit ThrowOnce(DatasetPtr whole) : whole_(std::move(whole)) {}
+    std::int64_t size() const override { return whole_->size(); }
+    std::vector<Field> inputs() const override { return whole_->inputs(); }
+    std::vector<Field> targets() const override { return whole_->targets(); }
+    void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
+      if (++reads_ == 3) throw DataError("the third read fails");
+      whole_->read(rows, fields);
+    }
+
+   private:
+    DatasetPtr whole_;
+    mutable std::atomic<int> reads_{0};
+  };
+  const Table data = table(64);
+  Sequential model = ffn();
+  model.compile({.optimizer = SGD({.learning_rate = 0}), .loss = BinaryCrossentropy()});
+  const FitOptions options = quietly({.batch_size = 16, .shuffle = false});
+  const auto failing = std::make_shared<ThrowOnce>(table(64).dataset());
+  const std::string message = message_of<DataError>([&] { model.fit(failing, options); });
+  EXPECT_THAT(message, testing::HasSubstr("third read"));
+  EXPECT_EQ(model.steps(), 2);
+  // Other labels: leftovers would show.
+  Tensor flipped(Shape{64, 1});
+  for (std::size_t r = 0; r < 64; ++r) flipped.data<float>()[r] = 1 - data.y.data<float>()[r];
+  const auto read_again = std::make_shared<ThrowOnce>(std::make_shared<TensorDataset>(data.x, flipped));
+  Sequential fresh = ffn();
+  fresh.compile({.optimizer = SGD({.learning_rate = 0}), .loss = BinaryCrossentropy()});
+  const double expected = fresh.fit(data.x, flipped, options)["loss"][0];
+  EXPECT_EQ(model.fit(data.x, flipped, options)["loss"][0], expected);
+  EXPECT_THROW(model.fit(read_again, options), DataError);
+  EXPECT_EQ(model.fit(data.x, data.y, options)["loss"][0], fresh.fit(data.x, data.y, options)["loss"][0]);
 }
 
 // Ctrl-C in the middle of an epoch: the step in progress ends, the model is whole.

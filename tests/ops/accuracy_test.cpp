@@ -27,8 +27,8 @@ TEST(Accuracy, ThreeKinds) {
             (std::vector<double>{2, 3}));  // of equal ones the first counts
   EXPECT_EQ(result(Accuracy::categorical, predictions, given({3, 2}, {1, 0, 1, 0, 0, 1})),
             (std::vector<double>{1, 3}));
-  EXPECT_EQ(result(Accuracy::binary, predictions, given({3, 2}, {1, 0, 1, 1, 1, 0})),  // 0.5 is not above 0.5
-            (std::vector<double>{1 + 0.5 + 0.5, 3}));
+  EXPECT_EQ(result(Accuracy::binary, predictions, given({3, 2}, {1, 0, 1, 1, 0, 0})),  // 0.5 is not above 0.5
+            (std::vector<double>{1 + 0.5 + 1, 3}));
 }
 
 TEST(Accuracy, WeightsAreSummed) {

@@ -44,14 +44,15 @@ class NodeRun {
   NodeRun(const Graph& graph, const Node& node, std::int64_t slice_rows, const cpu::StepState& step)
       : graph_(graph), node_(node), storage_(graph.call(node)), slice_rows_(slice_rows), step_(step) {}
 
-  CpuRun run(const std::vector<std::vector<double>>& inputs, const std::vector<std::vector<double>>* old) {
-    if (old != nullptr) storage_.call.accumulates = node_.op->accumulates;
+  CpuRun run(const std::vector<std::vector<double>>& inputs, unsigned accumulate,
+             const std::vector<std::vector<double>>& old) {
+    storage_.call.accumulates = accumulate;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       inputs_.emplace_back(encode(inputs[k], storage_.inputs[k].dtype));
     }
     for (std::size_t k = 0; k < node_.outputs.size(); ++k) {
       if (adds(k)) {
-        outputs_.emplace_back(encode((*old)[k], storage_.outputs[k].dtype));
+        outputs_.emplace_back(encode(old[k], storage_.outputs[k].dtype));
       } else {
         outputs_.emplace_back(storage_.outputs[k].size_bytes());
       }
@@ -201,9 +202,9 @@ std::vector<double> decode(const std::vector<std::byte>& bytes, Dtype dtype) {
 }
 
 CpuRun run_on_cpu(const Graph& graph, const Node& node, const std::vector<std::vector<double>>& inputs,
-                  std::int64_t slice_rows, const cpu::StepState& step,
-                  const std::vector<std::vector<double>>* old) {
-  return NodeRun(graph, node, slice_rows, step).run(inputs, old);
+                  std::int64_t slice_rows, const cpu::StepState& step, unsigned accumulate,
+                  const std::vector<std::vector<double>>& old) {
+  return NodeRun(graph, node, slice_rows, step).run(inputs, accumulate, old);
 }
 
 }  // namespace gpunn::testing

@@ -20,11 +20,11 @@ struct CpuRun {
   std::vector<std::vector<double>> inputs;  // as they are after the run
 };
 
-// Runs `node` with slices of `slice_rows` rows. `inputs` holds one vector per input, empty for absent ones;
-// with `old`, outputs whose bit is set in the op's `accumulates` start from it and are added to. Reports
-// writes beside a buffer or into an input that the op does not change as test failures.
+// Runs `node` with slices of `slice_rows` rows. `inputs` holds one vector per input, empty for absent ones.
+// Outputs whose bit is set in `accumulate` start from `old` and are added to; the others start as NaN.
+// Reports writes beside a buffer or into an input that the op does not change as test failures.
 CpuRun run_on_cpu(const Graph& graph, const Node& node, const std::vector<std::vector<double>>& inputs,
-                  std::int64_t slice_rows, const cpu::StepState& step,
-                  const std::vector<std::vector<double>>* old = nullptr);
+                  std::int64_t slice_rows, const cpu::StepState& step, unsigned accumulate = 0,
+                  const std::vector<std::vector<double>>& old = {});
 
 }  // namespace gpunn::testing

@@ -119,55 +119,21 @@ void Check::compare_nodes() {
   reference::Interpreter<double> interpreter(graph);
   interpreter.step = step;
   for (const auto& [id, values] : inputs_) interpreter.set(id, std::span<const double>(values));
-  const double tolerance = 4 * std::sqrt(std::max(terms, 1.0)) * kFloatRounding;
-  const std::int64_t batch = std::max<std::int64_t>(graph.batch(), 1);
-  std::set<std::int64_t> sizes;
-  for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{3}, std::int64_t{8}, batch}) {
-    sizes.insert(std::min(rows, batch));
-  }
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    const Node& node = graph.nodes()[i];
+  for (const Node& node : graph.nodes()) {
     const auto values_of = [&](const ValueIds& ids) {
-      std::vector<std::vector<double>> values;
+      Values values;
       for (const ValueId id : ids) {
         values.push_back(id == kNoValue ? std::vector<double>{} : copy(interpreter[id]));
       }
       return values;
     };
-    const auto inputs = values_of(node.inputs);
+    const Values inputs = values_of(node.inputs);
     // The share alone: what it is added onto is the interpreter's business.
     Node alone = node;
     std::fill(alone.accumulate.begin(), alone.accumulate.end(), kNoValue);
     interpreter.run(alone);
-    const auto want = values_of(node.outputs), changed = values_of(node.inputs);
-    if (!node.op->view) {
-      for (const std::int64_t rows : sizes) {
-        for (const bool add : {false, true}) {
-          if (add && node.op->accumulates == 0) continue;
-          SCOPED_TRACE(node.op->name + (add ? " adding" : " overwriting") + " in slices of " +
-                       std::to_string(rows));
-          std::vector<std::vector<double>> old, expected = want;
-          for (std::size_t k = 0; k < want.size(); ++k) {
-            old.push_back(random(static_cast<std::int64_t>(want[k].size()), {5, kOldStream, 0}, -1, 1));
-            if (!add || (node.op->accumulates >> k & 1u) == 0) continue;
-            for (std::size_t e = 0; e < old[k].size(); ++e) expected[k][e] += old[k][e];
-          }
-          const CpuRun got = run_on_cpu(graph, node, inputs, rows, step, add ? &old : nullptr);
-          implementations_.emplace(node.op->name, got.implementation);
-          for (std::size_t k = 0; k < want.size(); ++k) {
-            SCOPED_TRACE("output " + std::to_string(k));
-            const bool whole_numbers = graph.spec(node.outputs[k]).dtype != Dtype::f32;
-            expect_near(got.outputs[k], expected[k], whole_numbers ? 0 : tolerance,
-                        mostly_zero || whole_numbers);
-          }
-          for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-            if ((node.op->mutates >> k & 1u) == 0 || node.inputs[k] == kNoValue) continue;
-            SCOPED_TRACE("changed input " + std::to_string(k));
-            expect_near(got.inputs[k], changed[k], tolerance, mostly_zero);
-          }
-        }
-      }
-    }
+    if (!node.op->view) compare_node(node, inputs, values_of(node.outputs), values_of(node.inputs));
+
     // What follows starts from the same floats on both sides.
     for (std::size_t k = 0; k < node.outputs.size(); ++k) {
       const std::span<double> output = interpreter[node.outputs[k]];
@@ -178,8 +144,51 @@ void Check::compare_nodes() {
       round_to_float(output);
     }
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      if (node.op->mutates >> k & 1u && node.inputs[k] != kNoValue) results_[node.inputs[k]] = changed[k];
+      if (node.op->mutates >> k & 1u && node.inputs[k] != kNoValue) {
+        results_[node.inputs[k]] = copy(interpreter[node.inputs[k]]);
+      }
     }
+  }
+}
+
+void Check::compare_node(const Node& node, const Values& inputs, const Values& want, const Values& changed) {
+  const std::int64_t batch = std::max<std::int64_t>(graph.batch(), 1);
+  std::set<std::int64_t> sizes;
+  for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{3}, std::int64_t{8}, batch}) {
+    sizes.insert(std::min(rows, batch));
+  }
+  std::set<unsigned> accumulations = {0, node.op->accumulates};  // none, all, and each alone
+  for (std::size_t k = 0; k < want.size(); ++k) accumulations.insert(node.op->accumulates & 1u << k);
+
+  for (const std::int64_t rows : sizes) {
+    for (const unsigned accumulate : accumulations) {
+      SCOPED_TRACE(node.op->name + " in slices of " + std::to_string(rows) + ", adding to outputs " +
+                   std::to_string(accumulate));
+      Values old, expected = want;
+      for (std::size_t k = 0; k < want.size(); ++k) {
+        old.push_back(random(static_cast<std::int64_t>(want[k].size()), {5, kOldStream, 0}, -1, 1));
+        if ((accumulate >> k & 1u) == 0) continue;
+        for (std::size_t e = 0; e < old[k].size(); ++e) expected[k][e] += old[k][e];
+      }
+      const CpuRun got = run_on_cpu(graph, node, inputs, rows, step, accumulate, old);
+      implementations_.emplace(node.op->name, got.implementation);
+      compare_run(node, got.outputs, expected, got.inputs, changed);
+    }
+  }
+}
+
+void Check::compare_run(const Node& node, const Values& outputs, const Values& expected, const Values& inputs,
+                        const Values& changed) {
+  const double tolerance = 4 * std::sqrt(std::max(terms, 1.0)) * kFloatRounding;
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    SCOPED_TRACE("output " + std::to_string(k));
+    const bool whole_numbers = graph.spec(node.outputs[k]).dtype != Dtype::f32;
+    expect_near(outputs[k], expected[k], whole_numbers ? 0 : tolerance, mostly_zero || whole_numbers);
+  }
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    if ((node.op->mutates >> k & 1u) == 0 || node.inputs[k] == kNoValue) continue;
+    SCOPED_TRACE("changed input " + std::to_string(k));
+    expect_near(inputs[k], changed[k], tolerance, mostly_zero);
   }
 }
 

@@ -58,7 +58,11 @@ class Check {
   std::string implementation(const std::string& op) const;
 
  private:
+  using Values = std::vector<std::vector<double>>;
   void compare_nodes();
+  void compare_node(const Node& node, const Values& inputs, const Values& want, const Values& changed);
+  void compare_run(const Node& node, const Values& outputs, const Values& expected, const Values& inputs,
+                   const Values& changed);
   void compare_with_differences(std::size_t forward_nodes, ValueId loss, const ValueIds& wrt,
                                 const ValueIds& gradients);
 

@@ -33,14 +33,14 @@ Tensor uniform(const Shape& shape, std::uint32_t stream) {
   return x;
 }
 
-struct Run {
+struct Trained {
   std::vector<double> losses;
   std::vector<float> weights;
 };
 
-Run train(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y) {
+Trained train(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y) {
   model.compile({.optimizer = Adam(), .loss = loss, .metrics = {accuracy}});
-  Run run;
+  Trained run;
   for (int step = 0; step < kSteps; ++step) {
     const std::int64_t begin = step * kBatch % x.shape()[0];
     run.losses.push_back(
@@ -54,7 +54,7 @@ Run train(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y)
   return run;
 }
 
-Run train_ffn(const std::string& device) {
+Trained train_ffn(const std::string& device) {
   Sequential model({Input({10}), Dense(64, {.activation = relu}), Dense(64, {.activation = relu}),
                     Dense(1, {.activation = sigmoid})},
                    {.device = device, .threads = 1});
@@ -63,7 +63,7 @@ Run train_ffn(const std::string& device) {
   return train(model, BinaryCrossentropy(), uniform(Shape{32, 10}, 1), y);
 }
 
-Run train_cnn(const std::string& device) {
+Trained train_cnn(const std::string& device) {
   Sequential model({Input({12, 12, 1}), Conv2D(4, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}),
                     Conv2D(8, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}), Flatten(), Dropout(0.25),
                     Dense(16, {.activation = relu}), Dense(10, {.activation = softmax})},
@@ -73,7 +73,7 @@ Run train_cnn(const std::string& device) {
   return train(model, SparseCategoricalCrossentropy(), uniform(Shape{32, 12, 12, 1}, 2), y);
 }
 
-void expect_close(const Run& run, const Run& reference) {
+void expect_close(const Trained& run, const Trained& reference) {
   ASSERT_EQ(run.losses.size(), reference.losses.size());
   for (std::size_t i = 0; i < run.losses.size(); ++i) {
     EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
@@ -81,7 +81,7 @@ void expect_close(const Run& run, const Run& reference) {
   EXPECT_LT(run.losses.back(), run.losses.front());
 }
 
-void expect_same_bits(const Run& a, const Run& b) {
+void expect_same_bits(const Trained& a, const Trained& b) {
   EXPECT_EQ(a.losses, b.losses);
   ASSERT_EQ(a.weights.size(), b.weights.size());
   EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
@@ -106,7 +106,7 @@ TEST_F(CudaTraining, CaptureChangesNoBit) {
 }
 
 TEST_F(CudaTraining, NoOrderOfThreadsOrStreamsChangesABit) {
-  const Run ffn = train_ffn("sim"), cnn = train_cnn("sim");
+  const Trained ffn = train_ffn("sim"), cnn = train_cnn("sim");
   for (const simt::Order order : {simt::Order::reverse, simt::Order::random}) {
     for (const simt::Streams streams : {simt::Streams::lazy, simt::Streams::random}) {
       simt::Options options = simt::options();

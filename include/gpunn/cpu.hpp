@@ -74,5 +74,6 @@ using Implement = Implementation (*)(const OpCall& call, const Target& target);
 GPUNN_API void register_op(std::string_view op, Implement implement);
 // Throws UsageError "op '<name>' has no implementation on the cpu".
 GPUNN_API Implement find_implementation(std::string_view op);
+GPUNN_API bool has_implementation(std::string_view op);
 
 }  // namespace gpunn::cpu

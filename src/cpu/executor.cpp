@@ -365,6 +365,7 @@ class Executor final : public Executable {
 class CpuBackend final : public Backend {
  public:
   bool slices_batch() const override { return true; }
+  bool computes(std::string_view op) const override { return has_implementation(op); }
 
   Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
     Implementation chosen = find_implementation(call.op)(call, {slice_rows});

@@ -47,4 +47,9 @@ Implement find_implementation(std::string_view op) {
   return Registry::instance().find(op);
 }
 
+bool has_implementation(std::string_view op) {
+  const std::scoped_lock lock(guard());
+  return Registry::instance().has(op);
+}
+
 }  // namespace gpunn::cpu

@@ -13,6 +13,7 @@ class Registry {
  public:
   void add(std::string_view op, Implement implement);
   Implement find(std::string_view op) const;
+  bool has(std::string_view op) const { return implementations_.find(op) != implementations_.end(); }
   static Registry& instance();
 
  private:

@@ -11,6 +11,7 @@ class CudaBackend final : public Backend {
       : device_(std::move(device)), options_(options) {}
 
   bool slices_batch() const override { return false; }
+  bool computes(std::string_view op) const override { return find_implementation(op) != nullptr; }
 
   Choice choose(const OpCall& call, std::int64_t) const override {
     const Implement implement = find_implementation(call.op);

@@ -7,10 +7,10 @@
 
 namespace gpunn {
 
-void fuse_forward(Graph& graph) {
+void fuse_forward(Graph& graph, std::string_view device) {
   passes::fuse_losses(graph);
   passes::fuse_epilogues(graph);
-  passes::fuse_pools(graph);
+  if (find_backend(device).computes("conv2d_pool")) passes::fuse_pools(graph);
 }
 
 Planned plan_graph(Graph graph, const VariableStore& variables, int threads, const CompileOptions& options) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "src/ir/backend.hpp"
 
@@ -15,7 +16,8 @@ struct CompileOptions {
 
 // The passes over a forward graph, to be run before gradients(): epilogues, losses with their activations,
 // convolution with its pool. Placed values (outputs, results) keep their ids.
-void fuse_forward(Graph& graph);
+// Only ops that `device` computes are made.
+void fuse_forward(Graph& graph, std::string_view device = "cpu");
 
 // The last passes, the schedule and the memory plan. Allocates no memory of the device.
 Planned plan_graph(Graph graph, const VariableStore& variables, int threads,

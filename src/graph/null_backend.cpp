@@ -29,6 +29,7 @@ namespace {
 class NullBackend final : public Backend {
  public:
   bool slices_batch() const override { return cpu_->slices_batch(); }
+  bool computes(std::string_view op) const override { return cpu_->computes(op); }
   Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
     return cpu_->choose(call, slice_rows);
   }

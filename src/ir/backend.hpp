@@ -61,6 +61,7 @@ class Backend {
   virtual ~Backend() = default;
   // Whether the batch is cut into slices; else every node sees all rows, one node at a time.
   virtual bool slices_batch() const = 0;
+  virtual bool computes(std::string_view op) const = 0;  // whether it has an implementation of that op
   virtual Choice choose(const OpCall& call, std::int64_t slice_rows) const = 0;
   virtual std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,
                                            ThreadPool& pool) const = 0;

@@ -172,7 +172,8 @@ StepPlan Model::plan(PlanOptions options) const {
     key.labels.push_back({train::label_shape(loss, network.output(0).shape), train::label_dtype(loss)});
   }
   const Planned planned = plan_graph(
-      train::build_step(network, state_->variables, state_->training ? &*state_->training : nullptr, key),
+      train::build_step(network, state_->variables, state_->training ? &*state_->training : nullptr, key,
+                        state_->options.device),
       state_->variables, state_->threads(), {.device = state_->options.device});
   return {planned.plan.to_text(), planned.plan.to_json()};
 }

@@ -38,7 +38,7 @@ const TrainingOptions& ModelState::compiled(const char* function, SourceLocation
 Executable& ModelState::executable(const train::StepKey& key) {
   if (Executable* known = steps.find(key)) return *known;
   if (!pool_) pool_ = std::make_unique<ThreadPool>(threads());
-  Graph graph = train::build_step(network, variables, training ? &*training : nullptr, key);
+  Graph graph = train::build_step(network, variables, training ? &*training : nullptr, key, options.device);
   return steps.add(key, gpunn::compile(std::move(graph), variables, *pool_, {.device = options.device}));
 }
 

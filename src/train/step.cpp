@@ -55,7 +55,7 @@ void emit_training(Graph& graph, ValueId loss, const nn::Network::Trace& trace, 
 }  // namespace
 
 Graph build_step(const nn::Network& network, const VariableStore& store, const TrainingOptions* training,
-                 const StepKey& key) {
+                 const StepKey& key, std::string_view device) {
   Graph graph;
   ValueIds inputs;
   for (std::size_t i = 0; i < network.inputs(); ++i) {
@@ -72,7 +72,7 @@ Graph build_step(const nn::Network& network, const VariableStore& store, const T
   nn::Network::Trace trace = network.trace(graph, key.mode, inputs, store);
   if (key.mode == nn::Mode::predict) {
     place_outputs(graph, trace.outputs);
-    fuse_forward(graph);
+    fuse_forward(graph, device);
     return graph;
   }
   const ValueId predictions = trace.outputs[0];
@@ -84,7 +84,7 @@ Graph build_step(const nn::Network& network, const VariableStore& store, const T
     const Metric metric = resolve(training->metrics[i], training->loss, network.output(0));
     graph.place(emit_metric(graph, metric, predictions, labels), {Store::results, (i + 1) * kPair});
   }
-  fuse_forward(graph);
+  fuse_forward(graph, device);
   if (key.mode == nn::Mode::train) emit_training(graph, loss, trace, store, training->optimizer);
   return graph;
 }

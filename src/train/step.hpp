@@ -32,7 +32,7 @@ struct StepKey {
 // The whole step. Result k is a (sum, weight) pair: the loss, then the metrics; in predict mode the outputs
 // are outputs 0, 1, ... Throws ShapeError where data, network and loss do not fit.
 Graph build_step(const nn::Network& network, const VariableStore& store, const TrainingOptions* training,
-                 const StepKey& key);
+                 const StepKey& key, std::string_view device);
 
 // The executables used last. Training, evaluation and a short last batch need one each.
 class StepCache {

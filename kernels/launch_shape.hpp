@@ -26,8 +26,8 @@ inline constexpr int kWarp = 32;
 // Threads of every kernel that does not say otherwise, and of its __launch_bounds__: 8 blocks fill a
 // multiprocessor that holds 2048 threads, 4 one that holds 1024.
 inline constexpr int kThreads = 256;
-// Blocks per multiprocessor that registers must leave room for: 80 registers a thread. Left to itself ptxas aims at more
-// blocks and spills a few registers around the calls that divisions are on some architectures.
+// Blocks per multiprocessor that registers must leave room for: 80 registers a thread. Left to itself ptxas
+// aims at more blocks and spills a few registers around the calls that divisions are on some architectures.
 inline constexpr int kLeastBlocks = 3;
 // Enough blocks to fill a multiprocessor; a grid-stride loop then has no tail of late blocks.
 inline constexpr std::int64_t kBlocksPerMultiprocessor = 8;

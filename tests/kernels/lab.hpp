@@ -18,6 +18,12 @@
 
 namespace gpunn::kernels {
 
+#if defined(GPUNN_SMALL_TESTS)
+inline constexpr bool kSmallTests = true;
+#else
+inline constexpr bool kSmallTests = false;
+#endif
+
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
@@ -36,10 +42,10 @@ class Array {
     if (count == 0) return;
     const auto bytes = (count + static_cast<std::size_t>(way.shift)) * sizeof(T);
     check(cudaMalloc(&raw_, bytes));
-    check(cudaMemset(raw_, 0xFF, bytes));
+    check(cudaMemsetAsync(raw_, 0xFF, bytes, stream()));  // in order with the kernels
   }
   Array(const Way& way, const std::vector<T>& values) : Array(way, values.size()) {
-    if (count_ > 0) check(cudaMemcpy(data(), values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice));
+    if (count_ > 0) copy(data(), values.data(), cudaMemcpyHostToDevice);
   }
   ~Array() { cudaFree(raw_); }
   Array(const Array&) = delete;
@@ -49,12 +55,17 @@ class Array {
   operator T*() { return data(); }
   std::vector<T> read() {
     std::vector<T> values(count_);
-    check(cudaStreamSynchronize(static_cast<cudaStream_t>(way_.gpu.stream)));
-    if (count_ > 0) check(cudaMemcpy(values.data(), data(), count_ * sizeof(T), cudaMemcpyDeviceToHost));
+    if (count_ > 0) copy(values.data(), data(), cudaMemcpyDeviceToHost);
     return values;
   }
 
  private:
+  cudaStream_t stream() const { return static_cast<cudaStream_t>(way_.gpu.stream); }
+  void copy(void* to, const void* from, cudaMemcpyKind kind) {
+    check(cudaMemcpyAsync(to, from, count_ * sizeof(T), kind, stream()));
+    check(cudaStreamSynchronize(stream()));
+  }
+
   Way way_;
   std::size_t count_;
   void* raw_ = nullptr;
@@ -76,6 +87,8 @@ inline Floats everywhere(const std::function<Floats(const Way&)>& body) {
   Floats first;
   bool have = false;
   for (const Setting& s : kSettings) {
+    // Sanitizers see races and bounds in any schedule: one aligned and one odd run will do.
+    if (kSmallTests && s.order != simt::Order::forward && s.shift != 3) continue;
     simt::Options options = before;
     options.order = s.order;
     simt::set_options(options);
@@ -150,12 +163,6 @@ inline void expect_close(const Floats& got, const Doubles& want, std::int64_t te
 inline Floats narrow(const Doubles& values) {
   return Floats(values.begin(), values.end());
 }
-
-#if defined(GPUNN_SMALL_TESTS)
-inline constexpr bool kSmallTests = true;
-#else
-inline constexpr bool kSmallTests = false;
-#endif
 
 inline constexpr Accumulate kModes[] = {Accumulate::overwrite, Accumulate::add};
 // What memory holds before: NaN where it must not be read, else something to add to.

@@ -13,16 +13,21 @@ namespace {
 std::atomic<std::int64_t> news{0};
 }
 
-// Counts all of the process; malloc under it stays visible to sanitizers.
-void* operator new(std::size_t bytes) {
+// Counts all of the process; malloc under it stays visible to sanitizers. Not inlined, or compilers see new
+// and free meet and take them for a mistake.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   ++news;
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  ++news;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 

@@ -46,7 +46,9 @@ int main(int argc, char** argv) try {
   std::int64_t batch = 32;
   CLI::App app("Trains from the weights, data and order of samples that learning.py wrote");
   app.add_option("--network", network)->required();
-  app.add_option("--task", task_file, "safetensors: x_train, y_train, x_test, y_test, order [epochs, samples]")->required();
+  app.add_option("--task", task_file,
+                 "safetensors: x_train, y_train, x_test, y_test, order [epochs, samples]")
+      ->required();
   app.add_option("--weights", weights_file, "safetensors: the weights to start from")->required();
   app.add_option("--batch", batch)->capture_default_str();
   app.add_option("--threads", threads)->capture_default_str();
@@ -64,11 +66,13 @@ int main(int argc, char** argv) try {
     const auto samples = order.rows(epoch, epoch + 1);
     const auto rows = samples.data<std::int64_t>();
     const auto data = gpunn::data::subset(train, std::vector<std::int64_t>(rows.begin(), rows.end()));
-    const auto history = model.fit(data, {.batch_size = batch, .shuffle = false, .verbose = gpunn::Verbose::silent});
+    const auto history =
+        model.fit(data, {.batch_size = batch, .shuffle = false, .verbose = gpunn::Verbose::silent});
     losses += (epoch == 0 ? "" : ", ") + std::to_string(history["loss"].back());
   }
   const auto result = model.evaluate(tensor(task, "x_test"), tensor(task, "y_test"));
-  std::printf("{\"test_accuracy\": %.6f, \"test_loss\": %.6f, \"losses\": [%s]}\n", result["accuracy"], result["loss"], losses.c_str());
+  std::printf("{\"test_accuracy\": %.6f, \"test_loss\": %.6f, \"losses\": [%s]}\n", result["accuracy"],
+              result["loss"], losses.c_str());
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "learn: %s\n", error.what());

@@ -20,9 +20,6 @@ endif()
 add_library(gpunn_flags INTERFACE)
 target_compile_features(gpunn_flags INTERFACE cxx_std_20)
 target_compile_options(gpunn_flags INTERFACE -Wall -Wextra -Wpedantic -Werror -fno-math-errno -fno-trapping-math)
-if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(gpunn_flags INTERFACE -Wno-restrict)  # false alarms on "text" + std::string (GCC bug 105651)
-endif()
 # Contracted multiply-adds would make the plain loops differ between compilers; kernels ask for FMA by name.
 target_compile_options(gpunn_flags INTERFACE -ffp-contract=off)
 # g++ 12 warns of overlapping copies inside std::string's own operator+ (GCC bug 105651).

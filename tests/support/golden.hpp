@@ -25,7 +25,9 @@ class Family {
       if (attributes.starts_with('{')) names.push_back(name);  // the others name versions and checksums
     return names;
   }
-  nlohmann::json attributes(const std::string& name) const { return nlohmann::json::parse(file_.metadata.at(name)); }
+  nlohmann::json attributes(const std::string& name) const {
+    return nlohmann::json::parse(file_.metadata.at(name));
+  }
 
   const Tensor* find(const std::string& name) const { return file_.find(name); }
   const Tensor& operator[](const std::string& name) const {

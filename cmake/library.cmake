@@ -37,3 +37,12 @@ target_compile_features(gpunn INTERFACE cxx_std_20)
 target_include_directories(gpunn INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 set_target_properties(gpunn PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+
+# The CUDA backend: loaded by libgpunn when a driver and a device are there (src/graph/devices.cpp), never linked by users.
+if(TARGET gpunn_cuda_glue AND BUILD_SHARED_LIBS AND NOT GPUNN_SANITIZE)
+  add_library(gpunn_cuda SHARED $<TARGET_OBJECTS:gpunn_cuda_glue> $<TARGET_OBJECTS:gpunn_kernels>)
+  target_link_libraries(gpunn_cuda PRIVATE gpunn CUDA::cudart_static)
+  target_link_options(gpunn_cuda PRIVATE -Wl,-z,defs)
+  set_target_properties(gpunn_cuda PROPERTIES INSTALL_RPATH "$ORIGIN" LINKER_LANGUAGE CXX)
+  install(TARGETS gpunn_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()

@@ -30,7 +30,7 @@ class GPUNN_API Shape {
   Shape without_front() const;                      // [batch, ...] -> [...]; throws ShapeError on a scalar
   Shape with_front(std::int64_t extent) const;      // [...] -> [extent, ...]
 
-  friend bool operator==(const Shape& a, const Shape& b);
+  friend GPUNN_API bool operator==(const Shape& a, const Shape& b);
 
  private:
   std::array<std::int64_t, kMaxRank> extents_{};

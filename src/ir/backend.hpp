@@ -71,6 +71,6 @@ class Backend {
 const Backend& find_backend(std::string_view device);
 std::vector<std::string> backend_names();
 // A backend that was loaded later takes part from then on. Throws UsageError when the name is taken.
-void register_backend(std::string device, std::unique_ptr<Backend> backend);
+GPUNN_API void register_backend(std::string device, std::unique_ptr<Backend> backend);
 
 }  // namespace gpunn

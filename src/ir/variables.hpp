@@ -32,7 +32,7 @@ class VariableMirror {
   virtual void download(Store store, std::byte* to) = 0;  // waits for what the device is doing
 };
 
-class VariableStore {
+class GPUNN_API VariableStore {
  public:
   static constexpr std::size_t kAlignment = 64;
   static constexpr std::size_t kMaxResults = 64;  // (sum, weight) pairs

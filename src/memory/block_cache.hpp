@@ -3,6 +3,8 @@
 // Blocks come in size classes, eight to each doubling, so at most an eighth is lost; a block returns to the
 // list of its class. Nothing is split or joined: a training step lives in one arena, so blocks are few and
 // large.
+//
+// Exported, as all that libgpunn_cuda calls: that is a library of its own.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "gpunn/error.hpp"
+#include "gpunn/export.hpp"
 #include "src/memory/upstream.hpp"
 
 namespace gpunn {
@@ -33,7 +36,7 @@ struct MemoryStatistics {
 class Buffer;
 
 // Thread-safe. Buffers may outlive the cache.
-class BlockCache {
+class GPUNN_API BlockCache {
  public:
   // `alignment`: a power of two, at most the upstream's; every block starts at a multiple of it.
   explicit BlockCache(std::shared_ptr<Upstream> upstream, std::size_t alignment = 64);
@@ -53,7 +56,7 @@ class BlockCache {
 };
 
 // A block of memory, returned to its cache at the end of its life.
-class Buffer {
+class GPUNN_API Buffer {
  public:
   Buffer() = default;  // no memory
   Buffer(Buffer&& other) noexcept { swap(other); }

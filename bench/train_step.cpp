@@ -4,11 +4,13 @@
 //   train_step --network ffn|cnn [--batch 32] [--threads 1] [--seconds 3 | --epochs 1] [--plan]
 //
 // An epoch is 1,000 steps of the FFN, 100 of the CNN. `samples_per_second` counts everything an epoch does:
-// shuffling, gathering, loss, accuracy, update. With --seconds, whole epochs run until they are over, after
-// one to warm up.
+// shuffling, gathering, loss, accuracy, update. With --seconds, as many epochs as fill them, after one to warm
+// up.
 
 #include <gpunn/gpunn.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -125,21 +127,16 @@ int run(const Arguments& arguments) {
     return task.model.fit(
         data, {.epochs = epochs, .batch_size = arguments.batch, .verbose = gpunn::Verbose::silent});
   };
-  gpunn::History last;
-  std::int64_t samples = 0;
-  double seconds = 0;
-  if (arguments.epochs == 0) fit(1);
-  do {
-    last = fit(arguments.epochs > 0 ? arguments.epochs : 1);
-    samples += last.samples;
-    seconds += last.seconds;
-  } while (arguments.epochs == 0 && seconds < arguments.seconds);
+  // One epoch to warm up tells how many fill the seconds.
+  int epochs = arguments.epochs;
+  if (epochs == 0) epochs = static_cast<int>(std::ceil(arguments.seconds / std::max(fit(1).seconds, 1e-6)));
+  const gpunn::History last = fit(epochs);
   std::printf(
       "{\"network\": \"%s\", \"batch\": %lld, \"threads\": %d, \"samples_per_second\": %.9g, \"seconds\": "
       "%.6g, "
       "\"samples\": %lld, \"loss\": %.6g, \"accuracy\": %.6g}\n",
       arguments.network.c_str(), static_cast<long long>(arguments.batch), arguments.threads,
-      static_cast<double>(samples) / seconds, seconds, static_cast<long long>(samples), last["loss"].back(),
+      static_cast<double>(last.samples) / last.seconds, last.seconds, static_cast<long long>(last.samples), last["loss"].back(),
       last["accuracy"].back());
   return 0;
 }

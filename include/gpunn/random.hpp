@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "gpunn/export.hpp"
 
@@ -54,9 +55,19 @@ class GPUNN_API Permutation {
  public:
   Permutation(std::uint64_t n, const PhiloxKey& key);
   std::uint64_t operator()(std::uint64_t i) const;  // REQUIRES: i < n
+  // to[k] = (first + k)-th of the permutation. REQUIRES: first + to.size() <= n
+  void fill(std::uint64_t first, std::span<std::int64_t> to) const;
   std::uint64_t size() const { return n_; }
 
  private:
+  struct Place {
+    std::uint64_t row, column;
+  };
+  template <std::size_t N>
+  using Places = std::array<Place, N>;
+  template <std::size_t N>
+  void shuffle(Places<N>& places) const;
+
   std::uint64_t n_;
   std::uint64_t rows_, columns_;  // n <= rows * columns < n + rows; both at most 2^32
   std::array<std::uint32_t, 6> round_keys_;

@@ -15,10 +15,11 @@ std::uint64_t below(std::uint64_t end, std::uint64_t x, std::uint32_t key) {
   return mixed * end >> 32;
 }
 
-// (x + by) mod end, for x and by below end.
+// (x + by) mod end, for x and by below end. Without a branch, which would be taken at random: below `end` the
+// difference wraps around and is the larger of the two.
 std::uint64_t shifted(std::uint64_t x, std::uint64_t by, std::uint64_t end) {
   const std::uint64_t sum = x + by;
-  return sum >= end ? sum - end : sum;
+  return std::min(sum, sum - end);
 }
 
 }  // namespace
@@ -45,17 +46,47 @@ Permutation::Permutation(std::uint64_t n, const PhiloxKey& key) : n_(n) {
   columns_ = n / rows_ + (n % rows_ != 0 ? 1 : 0);
 }
 
+// Where N places of the rectangle go. A place is one long chain of dependent operations: several side by side
+// take hardly longer than one.
+template <std::size_t N>
+inline void Permutation::shuffle(Places<N>& places) const {
+  for (std::size_t round = 0; round < round_keys_.size(); round += 2) {
+    for (auto& [row, column] : places)
+      column = shifted(column, below(columns_, row, round_keys_[round]), columns_);
+    for (auto& [row, column] : places)
+      row = shifted(row, below(rows_, column, round_keys_[round + 1]), rows_);
+  }
+}
+
 std::uint64_t Permutation::operator()(std::uint64_t i) const {
   if (n_ <= 1) return i;
   do {  // fewer than rows_ of the rectangle's places are outside, so a second step is rare
-    std::uint64_t row = i / columns_, column = i % columns_;
-    for (std::size_t round = 0; round < round_keys_.size(); round += 2) {
-      column = shifted(column, below(columns_, row, round_keys_[round]), columns_);
-      row = shifted(row, below(rows_, column, round_keys_[round + 1]), rows_);
-    }
-    i = row * columns_ + column;
+    Places<1> place{{{i / columns_, i % columns_}}};
+    shuffle(place);
+    i = place[0].row * columns_ + place[0].column;
   } while (i >= n_);
   return i;
+}
+
+void Permutation::fill(std::uint64_t first, std::span<std::int64_t> to) const {
+  constexpr std::size_t kTogether = 4;
+  const Permutation same = *this;  // which the stores below cannot change: it stays in registers
+  std::size_t k = 0;
+  for (; k + kTogether <= to.size(); k += kTogether) {
+    Places<kTogether> places;
+    places[0] = {(first + k) / columns_, (first + k) % columns_};
+    for (std::size_t j = 1; j < kTogether; ++j) {
+      const auto [row, column] = places[j - 1];
+      places[j] = column + 1 < columns_ ? Place{row, column + 1} : Place{row + 1, 0};
+    }
+    same.shuffle(places);
+    for (std::size_t j = 0; j < kTogether; ++j) {
+      std::uint64_t i = places[j].row * same.columns_ + places[j].column;
+      if (i >= n_) i = (*this)(i);
+      to[k + j] = static_cast<std::int64_t>(i);
+    }
+  }
+  for (; k < to.size(); ++k) to[k] = static_cast<std::int64_t>((*this)(first + k));
 }
 
 }  // namespace gpunn

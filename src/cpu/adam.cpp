@@ -7,11 +7,14 @@
 namespace gpunn::cpu {
 namespace {
 
-void update(const Slice& s, const Chunk& chunk, const ops::AdamAttrs& attrs) {
-  // In double: 1 - beta2^t loses half of float's digits in the first steps.
-  const auto t = static_cast<double>(s.step->step + 1);
-  const double correction = std::sqrt(1 - std::pow(static_cast<double>(attrs.beta2), t)) /
-                            (1 - std::pow(static_cast<double>(attrs.beta1), t));
+// sqrt(1 - beta2^t) / (1 - beta1^t), in double: 1 - beta2^t loses half of float's digits in the first steps.
+double bias_correction(const ops::AdamAttrs& attrs, std::uint64_t step) {
+  const auto t = static_cast<double>(step + 1);
+  return std::sqrt(1 - std::pow(static_cast<double>(attrs.beta2), t)) /
+         (1 - std::pow(static_cast<double>(attrs.beta1), t));
+}
+
+void update(const Slice& s, const Chunk& chunk, const ops::AdamAttrs& attrs, double correction) {
   simd::AdamStep step;
   step.alpha = static_cast<float>(static_cast<double>(chunk.learning_rate) * correction);
   step.beta1 = attrs.beta1;
@@ -20,15 +23,17 @@ void update(const Slice& s, const Chunk& chunk, const ops::AdamAttrs& attrs) {
   step.decay = attrs.decoupled ? chunk.weight_decay * chunk.learning_rate : 0.0f;
   step.l2 = attrs.decoupled ? 0.0f : chunk.weight_decay;
   step.gradient_scale = chunk.gradient_scale;
-  const simd::FlushDenormals flush;
   simd::kernels().optimizer.adam(step, chunk.count, s.mutated(0) + chunk.begin, s.in(1) + chunk.begin,
                                  s.mutated(2) + chunk.begin, s.mutated(3) + chunk.begin);
 }
 
 Implementation adam(const OpCall& call, const Target&) {
   const auto& attrs = call.attrs_as<ops::AdamAttrs>();
-  return update_in_chunks("simd adam", attrs, 4,
-                          [attrs](const Slice& s, const Chunk& chunk) { update(s, chunk, attrs); });
+  return update_in_chunks("simd adam", attrs, 4, [attrs](const StepState& state) {
+    return [&attrs, correction = bias_correction(attrs, state.step)](const Slice& s, const Chunk& chunk) {
+      update(s, chunk, attrs, correction);
+    };
+  });
 }
 
 }  // namespace

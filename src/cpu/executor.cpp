@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "src/core/copy_rows.hpp"
 #include "src/core/host_memory.hpp"
 
 namespace gpunn::cpu {
@@ -275,10 +276,8 @@ class Executor final : public Executable {
   }
 
   void gather(const Input& input, const Slice& slice, std::byte* to) const {
-    for (std::int64_t i = 0; i < slice.rows; ++i) {
-      std::memcpy(to + i * input.row_bytes, input.base + input.index[slice.first + i] * input.row_bytes,
-                  static_cast<std::size_t>(input.row_bytes));
-    }
+    copy_rows(input.base, {input.index + slice.first, static_cast<std::size_t>(slice.rows)},
+              static_cast<std::size_t>(input.row_bytes), to);
   }
 
   void run_step(const Step& step, Slice& slice, std::int64_t slice_index, int worker) const {

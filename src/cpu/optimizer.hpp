@@ -1,6 +1,7 @@
-// What the optimizers share: one task for each chunk of the flat buffers.
+// What the optimizers share: the flat buffers cut into chunks, and those into tasks.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "src/cpu/common.hpp"
@@ -19,23 +20,45 @@ struct Chunk {
   float weight_decay = 0;
 };
 
-// An implementation that calls update(slice, chunk) for every chunk. `norm_input` is read when clip_norm > 0.
-template <class Attributes, class Update>
-Implementation update_in_chunks(std::string name, const Attributes& attrs, int norm_input, Update update) {
+// Small parameters share a task, so that what is the same for all of them (Adam's powers of beta) is worked out
+// once: pieces of at most kUpdateChunk elements together, as [first, end) of `chunks`.
+inline std::vector<std::pair<std::size_t, std::size_t>> tasks_of(const std::vector<ops::UpdateChunk>& chunks) {
+  std::vector<std::pair<std::size_t, std::size_t>> tasks;
+  std::int64_t elements = 0;
+  for (std::size_t k = 0; k < chunks.size(); ++k) {
+    elements += chunks[k].count;
+    if (tasks.empty() || elements > ops::kUpdateChunk) {
+      tasks.push_back({k, k});
+      elements = chunks[k].count;
+    }
+    tasks.back().second = k + 1;
+  }
+  return tasks;
+}
+
+// An implementation that calls prepare(step)(slice, chunk) for every chunk. `norm_input` is read when
+// clip_norm > 0.
+template <class Attributes, class Prepare>
+Implementation update_in_chunks(std::string name, const Attributes& attrs, int norm_input, Prepare prepare) {
   const std::vector<ops::UpdateChunk> chunks = ops::update_chunks(attrs.segments);
-  const auto tasks = static_cast<int>(std::max<std::size_t>(chunks.size(), 1));
+  const auto groups = tasks_of(chunks);
+  const auto tasks = static_cast<int>(std::max<std::size_t>(groups.size(), 1));
   const auto run = [=, segments = attrs.segments, decay = attrs.weight_decay,
                     clip = attrs.clip_norm](const Slice& s) {
-    if (chunks.empty()) return;
-    const ops::UpdateChunk& piece = chunks[static_cast<std::size_t>(s.task)];
-    const ops::ParameterSegment& segment = segments[static_cast<std::size_t>(piece.segment)];
-    Chunk chunk{.begin = piece.begin,
-                .count = piece.count,
-                .learning_rate = s.step->learning_rate * segment.learning_rate_factor,
-                .gradient_scale = s.step->gradient_scale,
-                .weight_decay = segment.weight_decay ? decay : 0.0f};
-    if (clip > 0) chunk.gradient_scale *= ops::clip_factor(s.in(norm_input)[0], clip);
-    update(s, chunk);
+    if (groups.empty()) return;
+    float gradient_scale = s.step->gradient_scale;
+    if (clip > 0) gradient_scale *= ops::clip_factor(s.in(norm_input)[0], clip);
+    const auto update = prepare(*s.step);
+    const simd::FlushDenormals flush;
+    const auto [first, end] = groups[static_cast<std::size_t>(s.task)];
+    for (std::size_t k = first; k < end; ++k) {
+      const ops::ParameterSegment& segment = segments[static_cast<std::size_t>(chunks[k].segment)];
+      update(s, Chunk{.begin = chunks[k].begin,
+                      .count = chunks[k].count,
+                      .learning_rate = s.step->learning_rate * segment.learning_rate_factor,
+                      .gradient_scale = gradient_scale,
+                      .weight_decay = segment.weight_decay ? decay : 0.0f});
+    }
   };
   return whole(std::move(name), "all parameters in one pass, in chunks", tasks, run);
 }

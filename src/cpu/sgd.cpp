@@ -13,15 +13,15 @@ void update(const Slice& s, const Chunk& chunk, const ops::SgdAttrs& attrs) {
   step.decay = chunk.weight_decay * chunk.learning_rate;
   step.gradient_scale = chunk.gradient_scale;
   float* velocity = attrs.momentum == 0 ? nullptr : s.mutated(2) + chunk.begin;
-  const simd::FlushDenormals flush;
   simd::kernels().optimizer.sgd(step, chunk.count, s.mutated(0) + chunk.begin, s.in(1) + chunk.begin,
                                 velocity);
 }
 
 Implementation sgd(const OpCall& call, const Target&) {
   const auto& attrs = call.attrs_as<ops::SgdAttrs>();
-  return update_in_chunks("simd sgd", attrs, 3,
-                          [attrs](const Slice& s, const Chunk& chunk) { update(s, chunk, attrs); });
+  return update_in_chunks("simd sgd", attrs, 3, [attrs](const StepState&) {
+    return [&attrs](const Slice& s, const Chunk& chunk) { update(s, chunk, attrs); };
+  });
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "src/core/copy_rows.hpp"
+
 namespace gpunn {
 namespace {
 
@@ -41,14 +43,10 @@ void deliver(const Field& field, std::int64_t samples, const std::byte* stored, 
 void gather_rows(const Field& field, const Tensor& column, std::span<const std::int64_t> rows,
                  std::byte* delivered) {
   const std::size_t from = stored_bytes(field), to = delivered_bytes(field);
-  if (from == 0) return;
+  if (field.dtype != Dtype::u8) return copy_rows(column.bytes(), rows, from, delivered);
   for (const std::int64_t row : rows) {
-    const std::byte* stored = column.bytes() + static_cast<std::size_t>(row) * from;
-    if (field.dtype == Dtype::u8) {
-      scale_bytes(stored, from, field.scale, reinterpret_cast<float*>(delivered));
-    } else {
-      std::memcpy(delivered, stored, from);
-    }
+    scale_bytes(column.bytes() + static_cast<std::size_t>(row) * from, from, field.scale,
+                reinterpret_cast<float*>(delivered));
     delivered += to;
   }
 }

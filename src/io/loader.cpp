@@ -1,6 +1,7 @@
 #include "src/io/loader.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "src/core/random_streams.hpp"
 #include "src/core/text.hpp"
@@ -72,10 +73,10 @@ void Loader::read_batch(Slot& slot, const Permutation& order, std::int64_t index
   const std::int64_t begin = index * options_.batch_size;
   const std::int64_t size = std::min(options_.batch_size, samples_ - begin);
   const auto rows = std::span(slot.rows).first(static_cast<std::size_t>(size));
-  for (std::int64_t i = 0; i < size; ++i) {
-    const std::int64_t place = begin + i;
-    rows[static_cast<std::size_t>(i)] =
-        options_.shuffle ? static_cast<std::int64_t>(order(static_cast<std::uint64_t>(place))) : place;
+  if (options_.shuffle) {
+    order.fill(static_cast<std::uint64_t>(begin), rows);
+  } else {
+    std::iota(rows.begin(), rows.end(), begin);
   }
   slot.batch = {.index = index, .size = size, .rows = {}, .fields = {}};
   if (resident_) {

@@ -66,6 +66,18 @@ TEST(Permutation, MapsOntoItselfOnceEach) {
   }
 }
 
+TEST(Permutation, FillsStretchesWithTheSameNumbers) {
+  for (const std::uint64_t n : {1u, 2u, 3u, 7u, 100u, 1009u}) {
+    const Permutation permutation(n, {.seed = 5});
+    for (std::uint64_t first = 0; first < n; first += 13) {
+      std::vector<std::int64_t> some(std::min<std::uint64_t>(29, n - first));
+      permutation.fill(first, some);
+      for (std::size_t k = 0; k < some.size(); ++k)
+        EXPECT_EQ(static_cast<std::uint64_t>(some[k]), permutation(first + k)) << "of " << n;
+    }
+  }
+}
+
 TEST(Permutation, ReachesBeyondThirtyTwoBits) {
   const std::uint64_t n = (std::uint64_t{1} << 40) + 12345;
   const Permutation permutation(n, {.seed = 1});

@@ -12,7 +12,7 @@ constexpr int64_t kDepth =
     192;  // k at once: a panel of B (24 KB at 16 lanes) and the rows of A in use fit the first-level cache
 constexpr int64_t kRows = 256;  // rows of A at once: with kDepth, half of a small second-level cache
 
-// What is left to do to finished rows: relu alone was done by the tiles.
+// What is left to do to finished rows: relu and its slope were done by the tiles.
 void finish(const Gemm& g, int64_t first, int64_t rows) {
   if (g.activation != Activation::linear && g.activation != Activation::relu) {
     with_activation(g.activation, [&](auto act) {
@@ -23,7 +23,7 @@ void finish(const Gemm& g, int64_t first, int64_t rows) {
       }
     });
   }
-  if (g.slope_of != Activation::linear) {
+  if (g.slope_of != Activation::linear && g.slope_of != Activation::relu) {
     with_activation(g.slope_of, [&](auto act) {
       for (int64_t i = first; i < first + rows; ++i) {
         float* c = g.c + i * g.ldc;
@@ -72,6 +72,8 @@ GPUNN_INLINE void product(const Gemm& g, ptrdiff_t a_row, ptrdiff_t a_k, PanelOf
           t.start_row = 0;
         }
         if (last && g.activation == Activation::relu) t.floor = 0;
+        if (last && g.slope_of == Activation::relu)
+          t.kept = g.kept + i0 * g.ldkept + j0, t.kept_row = g.ldkept;
         multiply_panel(t, rows, columns);
       }
       k0 += depth;
@@ -151,7 +153,7 @@ void one_column(const Gemm& g) {
 }
 
 void nn(const Gemm& g) {
-  if (g.n == 1 && g.ldb == 1) return one_column(g);
+  if (g.n == 1 && g.ldb == 1 && !g.kept) return one_column(g);
   product_by_rows_of_b(g, g.lda, 1);
 }
 

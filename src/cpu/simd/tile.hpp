@@ -16,8 +16,9 @@ constexpr int kTileVecs = 2;
 constexpr int kTileRows = kRegisters == 32 ? 12 : GPUNN_LANES == 8 ? 6 : 5;
 constexpr int kPanel = kTileVecs * kLanes;  // columns of a tile
 
-// C[rows, columns] = start + A B, then max(floor, .): a floor of 0 is relu, of -infinity nothing. k runs over
-// `outer` stretches of `k` each (the rows of a convolution's kernel).
+// C[rows, columns] = start + A B, then max(floor, .): a floor of 0 is relu, of -infinity nothing; then, with
+// `kept`, relu's gradient: 0 where kept is not positive. k runs over `outer` stretches of `k` each (the rows
+// of a convolution's kernel).
 struct Tile {
   int64_t k, outer = 1;
   ptrdiff_t a_outer = 0, b_outer = 0;
@@ -30,6 +31,8 @@ struct Tile {
   float* c;
   ptrdiff_t c_row;
   float floor;
+  const float* kept = nullptr;  // row i at kept + i * kept_row
+  ptrdiff_t kept_row = 0;
 };
 
 // `last` says how much of the last vector counts: All or a Tail.
@@ -65,10 +68,12 @@ GPUNN_INLINE void multiply_tile(const Tile& t, Last last) {
     GPUNN_UNROLL
     for (int j = 0; j < Vecs; ++j) {
       float* c = t.c + i * t.c_row + j * kLanes;
+      Vec value = max(floor, sum[i][j]);
+      if (t.kept) value = get(t.kept + i * t.kept_row, j) > 0.0f ? value : Vec{};
       if (j == Vecs - 1) {
-        store(c, max(floor, sum[i][j]), last);
+        store(c, value, last);
       } else {
-        store(c, max(floor, sum[i][j]));
+        store(c, value);
       }
     }
   }
@@ -119,6 +124,7 @@ GPUNN_INLINE void multiply_panel(Tile t, int64_t rows, int columns) {
     functions[height][vecs][last != kLanes](t, last);
     t.a += height * t.a_row;
     t.c += height * t.c_row;
+    if (t.kept) t.kept += height * t.kept_row;
     if (t.start) t.start += height * t.start_row;
     rows -= height;
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "src/cpu/simd/dispatch.hpp"
 #include "src/cpu/simd/tables.hpp"
 
 namespace gpunn::cpu::simd {
@@ -14,5 +15,8 @@ struct FmaPeak {
 };
 
 GPUNN_SIMD_TABLES(FmaPeak, fma_peak)
+
+// Operations per second of this core at an instruction set, the best of some short runs.
+double fma_peak(Isa isa);
 
 }  // namespace gpunn::cpu::simd

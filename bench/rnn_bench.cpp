@@ -35,27 +35,6 @@ std::unique_ptr<float, Free> floats(std::size_t n, float scale = 0) {
   return std::unique_ptr<float, Free>(p);
 }
 
-// Operations per second of this core at an instruction set, the best of some short runs.
-double peak(Isa isa) {
-#if defined(__x86_64__)
-  const FmaPeak& fma = isa == Isa::avx512 ? fma_peak_avx512
-                       : isa == Isa::avx2 ? fma_peak_avx2
-                                          : fma_peak_base;
-#else
-  const FmaPeak& fma = fma_peak_base;
-  static_cast<void>(isa);
-#endif
-  constexpr std::int64_t kRounds = 200'000;
-  double best = 0;
-  for (int i = 0; i < 10; ++i) {
-    float sink[] = {1, 0.5f, 0.25f, 0};
-    const double begin = seconds();
-    const double operations = static_cast<double>(fma.run(kRounds, sink) * kRounds);
-    best = std::max(best, operations / (seconds() - begin));
-  }
-  return best;
-}
-
 struct Times {
   double pack, forward, backward;  // best of many, in seconds
 };
@@ -102,7 +81,7 @@ void print_row(const Kernels& kernels, const RnnShape& s) {
   const Times t = measure(kernels, s);
   const double product = 2.0 * static_cast<double>(s.rows * s.steps * rnn_gates(s.cell) * s.units);
   const double forward = product * static_cast<double>(s.input + s.units), backward = 2 * forward;
-  const double flops = peak(kernels.isa);
+  const double flops = fma_peak(kernels.isa);
   const double rows = static_cast<double>(s.rows);
   std::printf(
       "%-7s %-11s %4ld %4ld %4ld %5ld  %9.1f %9.1f %9.1f   %4.0f %% %4.0f %% %4.0f %%  %7.1f  %6.2f\n",

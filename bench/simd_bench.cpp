@@ -71,19 +71,7 @@ Floats random_values(std::int64_t n, float scale = 1) {
 double peak_gflops = 0;
 
 void measure_peak(Isa isa) {
-#if defined(__x86_64__)
-  const FmaPeak& peak = isa == Isa::base ? fma_peak_base : isa == Isa::avx2 ? fma_peak_avx2 : fma_peak_avx512;
-#else
-  const FmaPeak& peak = fma_peak_base;
-  static_cast<void>(isa);
-#endif
-  float sink[4] = {1, 0.5f, 0.5f, 0};
-  constexpr std::int64_t kRounds = 20000;
-  for (int i = 0; i < 5; ++i) {
-    std::int64_t per_round = 0;
-    const double us = microseconds([&] { per_round = peak.run(kRounds, sink); });
-    peak_gflops = std::max(peak_gflops, static_cast<double>(per_round * kRounds) / us * 1e-3);
-  }
+  peak_gflops = fma_peak(isa) * 1e-9;
   std::printf("multiply-add peak of this core: %.0f GFLOP/s\n", peak_gflops);
 }
 

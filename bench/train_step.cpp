@@ -4,8 +4,8 @@
 //   train_step --network ffn|cnn [--batch 32] [--threads 1] [--seconds 3 | --epochs 1] [--plan]
 //
 // An epoch is 1,000 steps of the FFN, 100 of the CNN. `samples_per_second` counts everything an epoch does:
-// shuffling, gathering, loss, accuracy, update. With --seconds, as many epochs as fill them, after one to warm
-// up.
+// shuffling, gathering, loss, accuracy, update. With --seconds, as many epochs as fill them, after one to
+// warm up.
 
 #include <gpunn/gpunn.hpp>
 
@@ -136,8 +136,8 @@ int run(const Arguments& arguments) {
       "%.6g, "
       "\"samples\": %lld, \"loss\": %.6g, \"accuracy\": %.6g}\n",
       arguments.network.c_str(), static_cast<long long>(arguments.batch), arguments.threads,
-      static_cast<double>(last.samples) / last.seconds, last.seconds, static_cast<long long>(last.samples), last["loss"].back(),
-      last["accuracy"].back());
+      static_cast<double>(last.samples) / last.seconds, last.seconds, static_cast<long long>(last.samples),
+      last["loss"].back(), last["accuracy"].back());
   return 0;
 }
 

@@ -40,8 +40,9 @@ set_target_properties(gpunn PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PR
 
 # The CUDA backend: loaded by libgpunn when a driver and a device are there (src/graph/devices.cpp), never linked by users.
 if(TARGET gpunn_cuda_glue AND BUILD_SHARED_LIBS AND NOT GPUNN_SANITIZE)
-  add_library(gpunn_cuda SHARED $<TARGET_OBJECTS:gpunn_cuda_glue> $<TARGET_OBJECTS:gpunn_kernels>)
-  target_link_libraries(gpunn_cuda PRIVATE gpunn CUDA::cudart_static)
+  add_library(gpunn_cuda SHARED $<TARGET_OBJECTS:gpunn_cuda_glue> $<TARGET_OBJECTS:gpunn_cuda_libraries>
+    $<TARGET_OBJECTS:gpunn_kernels>)
+  target_link_libraries(gpunn_cuda PRIVATE gpunn CUDA::cudart_static CUDA::cublasLt $<TARGET_NAME_IF_EXISTS:CUDNN::cudnn>)
   target_link_options(gpunn_cuda PRIVATE -Wl,-z,defs)
   set_target_properties(gpunn_cuda PROPERTIES INSTALL_RPATH "$ORIGIN" LINKER_LANGUAGE CXX)
   install(TARGETS gpunn_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

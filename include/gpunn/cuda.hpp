@@ -23,6 +23,7 @@ struct Target {
   int multiprocessors = 1;
   std::size_t shared_per_block = 49'152;  // the opt-in limit, bytes
   bool tf32 = false;                      // asked for by the user; fp32 is strict otherwise
+  bool libraries = true;                  // cuBLASLt and cuDNN may be used; else kernels of ours alone
 };
 
 // One call of a bound node.
@@ -31,10 +32,11 @@ struct Launch {
   const Target* target = nullptr;
   void* const* inputs = nullptr;  // device memory; null: absent
   void* const* outputs = nullptr;
-  void* scratch = nullptr;  // Implementation::scratch bytes, 256-byte aligned
+  void* scratch = nullptr;          // Implementation::scratch bytes, 256-byte aligned
   const void* constants = nullptr;  // Implementation::constants in device memory
-  void* step = nullptr;     // kernels::StepState in device memory
-  unsigned accumulate = 0;  // bit k: add to output k instead of overwriting it
+  void* step = nullptr;             // kernels::StepState in device memory
+  void* libraries = nullptr;  // the backend's handles of cuBLASLt and cuDNN; not for ops outside the library
+  unsigned accumulate = 0;    // bit k: add to output k instead of overwriting it
 
   template <class T = float>
   const T* in(int k) const {
@@ -58,6 +60,13 @@ struct Implementation {
   std::string constants;    // bytes that are copied to the device when the node is bound
   int launches = 1;         // kernels that one call starts
   std::function<void(const Launch&)> run;
+  // May be empty. Called once, when the node is bound, with the pointers of all its runs: for what depends on
+  // them, as a library's algorithm does. Returns what the plan should now name, and why; empty strings: what
+  // it named before.
+  struct Bound {
+    std::string name, why;
+  };
+  std::function<Bound(const Launch&)> prepare;
 };
 
 using Implement = Implementation (*)(const OpCall& call, const Target& target);

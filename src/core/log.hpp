@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "gpunn/export.hpp"
 #include "gpunn/log.hpp"
 
 namespace gpunn {
@@ -19,7 +20,7 @@ inline void log_warning(std::string_view message) noexcept {
 }
 
 // Logs the first time `key` is seen in this process: for fallbacks, which must be told once, not per step.
-void log_once(std::string_view key, LogLevel level, std::string_view message) noexcept;
+GPUNN_API void log_once(std::string_view key, LogLevel level, std::string_view message) noexcept;
 
 // Forgets the keys, so that a test sees its message whatever ran before it.
 void forget_logged_keys() noexcept;

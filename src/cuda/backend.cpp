@@ -8,7 +8,9 @@ namespace {
 class CudaBackend final : public Backend {
  public:
   CudaBackend(std::shared_ptr<Device> device, const ExecutorOptions& options)
-      : device_(std::move(device)), options_(options) {}
+      : device_(std::move(device)), options_(options), target_(device_->target()) {
+    target_.libraries = options.libraries;
+  }
 
   bool slices_batch() const override { return false; }
   bool computes(std::string_view op) const override { return find_implementation(op) != nullptr; }
@@ -17,7 +19,7 @@ class CudaBackend final : public Backend {
     const Implement implement = find_implementation(call.op);
     if (implement == nullptr)
       throw UsageError("op '" + std::string(call.op) + "' has no implementation on cuda", call.where);
-    Implementation chosen = implement(call, device_->target());
+    Implementation chosen = implement(call, target_);
     Choice choice;
     choice.name = std::move(chosen.name);
     choice.why = std::move(chosen.why);
@@ -28,12 +30,13 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool&) const override {
-    return cuda::bind(device_, std::move(planned), variables, options_);
+    return cuda::bind(device_, target_, std::move(planned), variables, options_);
   }
 
  private:
   std::shared_ptr<Device> device_;
   ExecutorOptions options_;
+  Target target_;
 };
 
 }  // namespace

@@ -49,5 +49,8 @@ inline kernels::Gpu gpu_of(const Launch& launch) {
 inline kernels::Accumulate accumulate_of(const Launch& launch, int k) {
   return launch.add(k) ? kernels::Accumulate::add : kernels::Accumulate::overwrite;
 }
+inline kernels::Accumulate accumulate_of(const OpCall& call, int k) {
+  return (call.accumulates >> k & 1u) != 0 ? kernels::Accumulate::add : kernels::Accumulate::overwrite;
+}
 
 }  // namespace gpunn::cuda

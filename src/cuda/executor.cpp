@@ -26,9 +26,10 @@ struct Step {
 
 class Executor final : public Executable {
  public:
-  Executor(std::shared_ptr<Device> device, Planned planned, VariableStore& variables,
+  Executor(std::shared_ptr<Device> device, Target target, Planned planned, VariableStore& variables,
            const ExecutorOptions& options)
       : device_(std::move(device)),
+        target_(std::move(target)),
         graph_(std::move(planned.graph)),
         plan_(std::move(planned.plan)),
         variables_(variables),
@@ -41,7 +42,7 @@ class Executor final : public Executable {
         device_->memory().allocate(std::max(sizeof(kernels::StepState), kAlignment), "the state of a step");
     check(cudaMemsetAsync(state_.data(), 0, sizeof(kernels::StepState), mirror_->stream()));
     bind_outputs();
-    for (const PlannedNode& step : plan_.nodes) bind_step(step);
+    for (PlannedNode& step : plan_.nodes) bind_step(step);
     for (int slot = 0; slot < kRing; ++slot) {
       states_.emplace_back(sizeof(kernels::StepState));
       results_.emplace_back(result_count_ * sizeof(float));
@@ -140,12 +141,12 @@ class Executor final : public Executable {
     }
   }
 
-  void bind_step(const PlannedNode& planned) {
+  void bind_step(PlannedNode& planned) {
     const Node& node = graph_.nodes()[static_cast<std::size_t>(planned.node)];
     if (node.op->view) return;
     const auto call = graph_.call(node);
     const Implement implement = find_implementation(node.op->name);
-    Implementation implementation = implement(call.call, device_->target());
+    Implementation implementation = implement(call.call, target_);
     if (implementation.name != planned.implementation) {
       throw Error(planned.op + ": planned '" + planned.implementation + "' but bound '" +
                   implementation.name + "'");
@@ -162,6 +163,11 @@ class Executor final : public Executable {
     step.segment = planned.segment;
     for (const ValueId id : node.inputs) step.inputs.push_back(id == kNoValue ? nullptr : memory_of(id));
     for (const ValueId id : node.outputs) step.outputs.push_back(memory_of(id));
+    if (implementation.prepare) {
+      const auto bound = implementation.prepare(launch_of(step, launch_on(mirror_->stream())));
+      if (!bound.name.empty()) planned.implementation = bound.name;
+      if (!bound.why.empty()) planned.why = bound.why;
+    }
     steps_.push_back(std::move(step));
   }
 
@@ -206,21 +212,25 @@ class Executor final : public Executable {
   Launch launch_on(cudaStream_t stream) const {
     Launch launch;
     launch.stream = stream;
-    launch.target = &device_->target();
+    launch.target = &target_;
     launch.scratch = scratch_.data();
     launch.step = state_.data();
+    launch.libraries = &mirror_->libraries();
+    return launch;
+  }
+
+  static Launch launch_of(const Step& step, Launch launch) {
+    launch.inputs = step.inputs.data();
+    launch.outputs = step.outputs.data();
+    launch.accumulate = step.accumulate;
+    launch.constants = step.constants.data();
     return launch;
   }
 
   void queue(Segment segment) {
-    Launch launch = launch_on(mirror_->stream());
+    const Launch launch = launch_on(mirror_->stream());
     for (const Step& step : steps_) {
-      if (step.segment != segment) continue;
-      launch.inputs = step.inputs.data();
-      launch.outputs = step.outputs.data();
-      launch.accumulate = step.accumulate;
-      launch.constants = step.constants.data();
-      step.run(launch);
+      if (step.segment == segment) step.run(launch_of(step, launch));
     }
   }
 
@@ -248,6 +258,7 @@ class Executor final : public Executable {
   }
 
   std::shared_ptr<Device> device_;
+  const Target target_;
   Graph graph_;
   Plan plan_;
   VariableStore& variables_;
@@ -267,10 +278,11 @@ class Executor final : public Executable {
 
 }  // namespace
 
-std::unique_ptr<Executable> bind(std::shared_ptr<Device> device, Planned planned, VariableStore& variables,
-                                 const ExecutorOptions& options) {
+std::unique_ptr<Executable> bind(std::shared_ptr<Device> device, Target target, Planned planned,
+                                 VariableStore& variables, const ExecutorOptions& options) {
   const OnDevice here(device->ordinal());
-  return std::make_unique<Executor>(std::move(device), std::move(planned), variables, options);
+  return std::make_unique<Executor>(std::move(device), std::move(target), std::move(planned), variables,
+                                    options);
 }
 
 }  // namespace gpunn::cuda

@@ -8,11 +8,12 @@
 namespace gpunn::cuda {
 
 struct ExecutorOptions {
-  bool capture = true;  // false: every step queues every node anew (the oracle for capture)
+  bool capture = true;    // false: every step queues every node anew (the oracle for capture)
+  bool libraries = true;  // false: no cuBLASLt, no cuDNN
 };
 
 // Throws OutOfMemory, and Error when an implementation is not the one that was planned.
-std::unique_ptr<Executable> bind(std::shared_ptr<Device> device, Planned planned, VariableStore& variables,
-                                 const ExecutorOptions& options);
+std::unique_ptr<Executable> bind(std::shared_ptr<Device> device, Target target, Planned planned,
+                                 VariableStore& variables, const ExecutorOptions& options);
 
 }  // namespace gpunn::cuda

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "src/cuda/device.hpp"
+#include "src/cuda/libraries/libraries.hpp"
 #include "src/ir/variables.hpp"
 
 namespace gpunn::cuda {
@@ -20,12 +21,14 @@ class DeviceVariables final : public VariableMirror {
 
   Device& device() const { return *device_; }
   cudaStream_t stream() const { return stream_.get(); }  // all work on the variables goes here, in order
+  Libraries& libraries() { return libraries_; }
 
  private:
   std::shared_ptr<Device> device_;
   std::array<Buffer, 10> buffers_;       // by Store
   std::array<std::size_t, 10> bytes_{};  // of them in use
   Stream stream_;
+  Libraries libraries_;  // one handle per stream: sharing one between streams would not be reproducible
 };
 
 // The mirror of `store` on `device`: the one it has, if that has all it needs, else a new one.

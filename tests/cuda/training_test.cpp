@@ -1,6 +1,7 @@
 // The example networks trained through the public interface on the software CUDA device, beside the CPU
 // backend.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "simt/libraries.hpp"
 #include "simt/simt.hpp"
 #include "src/cuda/backend.hpp"
 
@@ -17,11 +19,12 @@ namespace {
 constexpr int kSteps = 20;
 constexpr std::int64_t kBatch = 8;
 
-// Devices "sim" and, without CUDA graphs, "sim-eager".
+// Devices "sim"; without CUDA graphs "sim-eager"; without cuBLASLt and cuDNN "sim-own".
 void register_devices() {
   static const bool done = [] {
     register_backend("sim", cuda::make_backend(0));
     register_backend("sim-eager", cuda::make_backend(0, {.capture = false}));
+    register_backend("sim-own", cuda::make_backend(0, {.libraries = false}));
     return true;
   }();
   static_cast<void>(done);
@@ -80,7 +83,9 @@ void expect_close(const Trained& run, const Trained& reference) {
     EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
   }
   // It learns: the last pass over the four batches against the first.
-  const auto pass = [&](std::size_t from) { return std::accumulate(&run.losses[from], &run.losses[from] + 4, 0.0); };
+  const auto pass = [&](std::size_t from) {
+    return std::accumulate(&run.losses[from], &run.losses[from] + 4, 0.0);
+  };
   EXPECT_LT(pass(kSteps - 4), pass(0));
 }
 
@@ -92,7 +97,12 @@ void expect_same_bits(const Trained& a, const Trained& b) {
 
 class CudaTraining : public ::testing::Test {
  protected:
-  void SetUp() override { register_devices(); }
+  void SetUp() override {
+    register_devices();
+    reports_ = simt::report_count();
+  }
+  void TearDown() override { EXPECT_EQ(simt::report_count(), reports_) << simt::last_report(); }
+  std::size_t reports_ = 0;
 };
 
 TEST_F(CudaTraining, FeedForwardFollowsTheCpu) {
@@ -101,6 +111,11 @@ TEST_F(CudaTraining, FeedForwardFollowsTheCpu) {
 
 TEST_F(CudaTraining, ConvolutionalFollowsTheCpu) {
   expect_close(train_cnn("sim"), train_cnn("cpu"));
+}
+
+TEST_F(CudaTraining, KernelsOfOurOwnAloneFollowTheCpuToo) {
+  expect_close(train_ffn("sim-own"), train_ffn("cpu"));
+  expect_close(train_cnn("sim-own"), train_cnn("cpu"));
 }
 
 TEST_F(CudaTraining, CaptureChangesNoBit) {
@@ -121,6 +136,49 @@ TEST_F(CudaTraining, NoOrderOfThreadsOrStreamsChangesABit) {
     }
   }
   simt::set_options(simt::Options::from_environment());
+}
+
+std::vector<std::string> implementations(const Model& model, const std::string& layer) {
+  std::vector<std::string> names;
+  const auto plan = nlohmann::json::parse(model.plan({.batch_size = 8}).json);
+  for (const auto& step : plan["steps"]) {
+    if (step["layer"] == layer && step["op"].get<std::string>().rfind("dense", 0) == 0)
+      names.push_back(step["implementation"].get<std::string>() + ": " + step["why"].get<std::string>());
+  }
+  return names;
+}
+
+TEST_F(CudaTraining, ThePlanNamesWhoComputesAProductAndWhy) {
+  using testing::ElementsAre;
+  const auto plan = [](const std::string& device) {
+    Sequential model(
+        {Input({16}), Dense(64, {.activation = relu}), Dense(64, {.activation = tanh}), Dense(1)},
+        {.device = device});
+    model.compile({.optimizer = Adam(), .loss = MeanSquaredError()});
+    return std::vector{implementations(model, "dense"), implementations(model, "dense_1"),
+                       implementations(model, "dense_2")};
+  };
+  const std::string library = "cublaslt: algorithm chosen at bind", narrow = "own gemm: narrow: memory-bound";
+  EXPECT_THAT(plan("sim"), ElementsAre(ElementsAre(library, library),
+                                       ElementsAre("own gemm: the activation in the same launch",
+                                                   "own gemm: the slope in the same launch", library),
+                                       ElementsAre(narrow, narrow, narrow)));
+  for (const auto& layer : plan("sim-own")) {
+    for (const std::string& name : layer) EXPECT_EQ(name, "own gemm: libraries are switched off");
+  }
+}
+
+TEST_F(CudaTraining, ProductsWithoutAnAlgorithmRunOnOurKernel) {
+  simt::clear_calls();
+  const Trained library = train_ffn("sim");
+  EXPECT_GT(simt::calls("cublasLtMatmul"), 0u);
+  simt::clear_calls();
+  simt::set_cublaslt_heuristic(simt::Heuristic::nothing);
+  const Trained own = train_ffn("sim");
+  simt::set_cublaslt_heuristic(simt::Heuristic::normal);
+  EXPECT_EQ(simt::calls("cublasLtMatmul"), 0u);
+  expect_same_bits(own, train_ffn("sim-own"));
+  expect_close(own, library);
 }
 
 // The budget of kernels: a change that adds a launch to a step has to say so here. The aim is 14 and 24.

@@ -19,6 +19,7 @@ inline std::string cudnn_reason() {
 
 inline void check(cudnnStatus_t code, SourceLocation at = SourceLocation::current()) {
   if (code == CUDNN_STATUS_SUCCESS) return;
+  if (code == CUDNN_STATUS_ALLOC_FAILED) throw OutOfMemory("cuDNN: CUDNN_STATUS_ALLOC_FAILED", 0, at);
   throw DeviceError(std::string(cudnnGetErrorString(code)) + ": " + cudnn_reason(), at);
 }
 

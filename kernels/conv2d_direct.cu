@@ -85,8 +85,8 @@ std::int64_t conv2d_backward_data_scratch_floats(const ConvGeometry& g) {
   return gemm_scratch_floats(g.x_pixels(), g.group_in(), g.height.kernel * g.width.kernel * g.group_out(),
                              g.groups);
 }
-std::int64_t conv2d_backward_weights_scratch_floats(const ConvGeometry& g) {
-  return gemm_scratch_floats(g.taps(), g.group_out(), g.y_pixels(), g.groups);
+std::int64_t conv2d_backward_weights_scratch_floats(const ConvGeometry& g, bool bias) {
+  return gemm_scratch_floats(g.taps(), g.group_out(), g.y_pixels(), g.groups, bias);
 }
 
 void conv2d_forward(Gpu gpu, const ConvGeometry& g, const float* x, const float* w, const Epilogue& epilogue,
@@ -113,11 +113,12 @@ void conv2d_backward_data(Gpu gpu, const ConvGeometry& g, const float* dy, const
 }
 
 void conv2d_backward_weights(Gpu gpu, const ConvGeometry& g, Accumulate mode, const float* x, const float* dy,
-                             float* dw, float* scratch) {
+                             float* dw, float* scratch, const ColumnSums& bias) {
   require_geometry(g);
   const GemmSize size{g.taps(), g.group_out(), g.y_pixels(), g.groups};
   gemm_tiled(gpu, size, TransposedPatches{device_geometry(g), x}, GroupColumns{dy, g.out, g.group_out()},
-             StoreWeights{g.out, g.group_out(), mode == Accumulate::add, dw}, scratch);
+             StoreWeights{g.out, g.group_out(), mode == Accumulate::add, dw, bias}, scratch,
+             bias.y != nullptr);
 }
 
 }  // namespace gpunn::kernels

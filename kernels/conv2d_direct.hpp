@@ -47,12 +47,12 @@ void conv2d_forward(Gpu gpu, const ConvGeometry& g, const float* x, const float*
 // dx[batch, height, width, in] as the epilogue says (its bias is null).
 void conv2d_backward_data(Gpu gpu, const ConvGeometry& g, const float* dy, const float* w,
                           const Epilogue& epilogue, float* dx, float* scratch);
-// dw (+)= the gradient of the weights. That of the bias is a sum over rows: reduce_sum.
+// dw (+)= the gradient of the weights and, in the same launches, `bias` (+)= that of the bias.
 void conv2d_backward_weights(Gpu gpu, const ConvGeometry& g, Accumulate mode, const float* x, const float* dy,
-                             float* dw, float* scratch);
+                             float* dw, float* scratch, const ColumnSums& bias = {});
 
 std::int64_t conv2d_forward_scratch_floats(const ConvGeometry& g);
 std::int64_t conv2d_backward_data_scratch_floats(const ConvGeometry& g);
-std::int64_t conv2d_backward_weights_scratch_floats(const ConvGeometry& g);
+std::int64_t conv2d_backward_weights_scratch_floats(const ConvGeometry& g, bool bias);
 
 }  // namespace gpunn::kernels

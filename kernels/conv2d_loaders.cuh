@@ -156,6 +156,7 @@ struct BackwardWeights {
 
 // Images: row = pixel, column = channel of the group.
 struct StorePixels {
+  static constexpr bool kColumnSums = false;
   Epilogue epilogue;
   std::int64_t channels;        // of all groups
   std::int64_t group_channels;  // of one
@@ -168,10 +169,16 @@ struct StorePixels {
 };
 
 struct StoreWeights {
+  static constexpr bool kColumnSums = true;
   std::int64_t out;
   std::int64_t group_out;
   bool add;
   float* dw;
+  ColumnSums bias;
+  __device__ bool wants_sums() const { return bias.y != nullptr; }
+  __device__ void store_sum(std::int64_t group, std::int64_t, std::int64_t column, float sum) const {
+    finish(bias, group * group_out + column, sum);
+  }
   __device__ void store(std::int64_t group, std::int64_t, std::int64_t tap, std::int64_t column,
                         float sum) const {
     float* at = dw + tap * out + group * group_out + column;

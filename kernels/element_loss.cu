@@ -46,8 +46,9 @@ struct Backward {
   const float* weights;
   LossGradient gradient;
   __device__ void operator()(std::int64_t i) const {
-    const float factor =
-        gradient_factor(gradient) / static_cast<float>(columns) * weight_of(weights, i / columns);
+    // As in the kernel above, so that the gradient is the same bits from either.
+    const float share = 1.0f / static_cast<float>(columns);
+    const float factor = gradient_factor(gradient) * share * weight_of(weights, i / columns);
     float slope;
     if constexpr (Loss::kHasProbability) {
       slope = x[i] - target[i];

@@ -28,7 +28,7 @@ struct SigmoidCrossEntropy {
   }
   template <class T>
   GPUNN_HD static T metric(T x, T t) {
-    return (x > T(0)) == (t > T(0.5)) ? T(1) : T(0);
+    return (probability(x) > T(0.5)) == (t > T(0.5)) ? T(1) : T(0);
   }
 };
 

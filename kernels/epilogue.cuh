@@ -49,6 +49,10 @@ __device__ __forceinline__ void finish(const Epilogue& e, float* y, std::int64_t
   y[i] = e.mode == Accumulate::add ? y[i] + sum : sum;
 }
 
+__device__ __forceinline__ void finish(const ColumnSums& sums, std::int64_t column, float sum) {
+  sums.y[column] = sums.mode == Accumulate::add ? sums.y[column] + sum : sum;
+}
+
 inline void require_epilogue(const Epilogue& e) {
   require(e.y_before == nullptr || !needs_input_for_backward(e.slope),
           "epilogue: the slope of gelu needs the activation's input");

@@ -15,4 +15,10 @@ struct Epilogue {
   Accumulate mode = Accumulate::overwrite;
 };
 
+// y[column] (+)= the sum over k of a product's second operand: with dz there, the gradient of a bias.
+struct ColumnSums {
+  float* y = nullptr;  // null: none
+  Accumulate mode = Accumulate::overwrite;
+};
+
 }  // namespace gpunn::kernels

@@ -19,6 +19,7 @@ struct MatrixLoader {
 };
 
 struct StoreMatrix {
+  static constexpr bool kColumnSums = false;
   Epilogue epilogue;
   std::int64_t n;
   float* y;
@@ -27,11 +28,21 @@ struct StoreMatrix {
   }
 };
 
+struct StoreMatrixAndSums : StoreMatrix {
+  static constexpr bool kColumnSums = true;
+  ColumnSums sums;
+  __device__ bool wants_sums() const { return sums.y != nullptr; }
+  __device__ void store_sum(std::int64_t, std::int64_t, std::int64_t column, float sum) const {
+    finish(sums, column, sum);
+  }
+};
+
 }  // namespace
 
 void gemm(Gpu gpu, const Gemm& s, const float* a, const float* b, const Epilogue& epilogue, float* y,
-          float* scratch) {
+          float* scratch, const ColumnSums& sums) {
   require_epilogue(epilogue);
+  require(sums.y == nullptr || s.layout == Layout::tn, "gemm: sums of columns go with the layout tn");
   const GemmSize size{s.m, s.n, s.k};
   const StoreMatrix out{epilogue, s.n, y};
   switch (s.layout) {
@@ -40,7 +51,8 @@ void gemm(Gpu gpu, const Gemm& s, const float* a, const float* b, const Epilogue
     case Layout::nt:
       return gemm_tiled(gpu, size, MatrixLoader<false>{a, s.k}, MatrixLoader<false>{b, s.k}, out, scratch);
     case Layout::tn:
-      return gemm_tiled(gpu, size, MatrixLoader<true>{a, s.m}, MatrixLoader<true>{b, s.n}, out, scratch);
+      return gemm_tiled(gpu, size, MatrixLoader<true>{a, s.m}, MatrixLoader<true>{b, s.n},
+                        StoreMatrixAndSums{out, sums}, scratch, sums.y != nullptr);
   }
 }
 

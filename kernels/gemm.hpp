@@ -20,8 +20,9 @@ struct Gemm {
   std::int64_t m = 0, n = 0, k = 0;
 };
 
-// y[m, n] as the epilogue says. `scratch`: gemm_scratch_floats(m, n, k) floats. With k = 0 the sums are 0.
+// y[m, n] as the epilogue says, and, of the layout tn, the sums over k of b's columns in the same launches.
+// `scratch`: gemm_scratch_floats(m, n, k, 1, sums) floats. With k = 0 the sums are 0.
 void gemm(Gpu gpu, const Gemm& shape, const float* a, const float* b, const Epilogue& epilogue, float* y,
-          float* scratch);
+          float* scratch, const ColumnSums& sums = {});
 
 }  // namespace gpunn::kernels

@@ -34,11 +34,11 @@ constexpr GemmTiling gemm_tiling(std::int64_t m, std::int64_t n, std::int64_t k,
   return tiling;
 }
 
-// Floats of scratch for the partial products.
+// Floats of scratch for the partial products, and for the partial sums of B's columns where those are wanted.
 constexpr std::int64_t gemm_scratch_floats(std::int64_t m, std::int64_t n, std::int64_t k,
-                                           std::int64_t groups = 1) {
+                                           std::int64_t groups = 1, bool column_sums = false) {
   const GemmTiling tiling = gemm_tiling(m, n, k, groups);
-  return tiling.slices.count == 1 ? 0 : tiling.slices.count * groups * m * n;
+  return tiling.slices.count == 1 ? 0 : tiling.slices.count * groups * (m + (column_sums ? 1 : 0)) * n;
 }
 
 }  // namespace gpunn::kernels

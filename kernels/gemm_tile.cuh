@@ -7,7 +7,10 @@
 //                                   lies side by side in memory
 //   auto line(int64 group, int64 line)      what a row (column) needs for all its k; REQUIRES: line inside
 //   float at(const Line&, int64 k)          REQUIRES: line and k inside
-// The sums go to an epilogue: store(group, slice, row, column, sum).
+// The sums go to an epilogue: store(group, slice, row, column, sum). One with kColumnSums may also ask
+// (wants_sums()) for the sums over k of B's columns, which are what a bias gradient is beside a weight
+// gradient: the blocks of the first row of tiles add up what they have in shared memory anyhow and hand it to
+// store_sum(group, slice, column, sum).
 #pragma once
 
 #include <cuda_runtime.h>
@@ -95,11 +98,20 @@ __global__ void __launch_bounds__(kThreads, 2)
     const std::int64_t k_end = k_begin + cuts.slice_length < size.k ? k_begin + cuts.slice_length : size.k;
     const TileLoads<kMicro, A> load_a(a, group, row0, size.m);
     const TileLoads<kMicro, B> load_b(b, group, column0, size.n);
+    const int me = static_cast<int>(threadIdx.x);
+    bool sums_column = false;
+    float column_sum = 0;
+    if constexpr (Epilogue::kColumnSums) sums_column = epilogue.wants_sums() && tile_row == 0 && me < kSide;
     float sums[kMicro][kMicro] = {};
     for (std::int64_t k0 = k_begin; k0 < k_end; k0 += kDepth) {
       load_a(a, k0, k_end, a_tile);
       load_b(b, k0, k_end, b_tile);
       __syncthreads();
+      if constexpr (Epilogue::kColumnSums) {
+        if (sums_column) {
+          for (int k = 0; k < kDepth; ++k) column_sum += b_tile[k][me];
+        }
+      }
       for (int k = 0; k < kDepth; ++k) {
         const auto left = load<kMicro>(&a_tile[k][down * kMicro]);
         const auto right = load<kMicro>(&b_tile[k][across * kMicro]);
@@ -110,6 +122,9 @@ __global__ void __launch_bounds__(kThreads, 2)
         }
       }
       __syncthreads();
+    }
+    if constexpr (Epilogue::kColumnSums) {
+      if (sums_column && column0 + me < size.n) epilogue.store_sum(group, slice, column0 + me, column_sum);
     }
     // One row of each thread's sums at a time through shared memory: then lanes store side by side, and the
     // epilogue is one loop, not unrolled with the sums.
@@ -130,10 +145,17 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-// Partial products, [slice][group][m][n].
+// Partial products, [slice][group][m][n], and behind them the sums of columns, [slice][group][n].
+template <bool kSums>
 struct StorePartial {
+  static constexpr bool kColumnSums = kSums;
   GemmSize size;
   float* scratch;
+  float* sums;  // null: not wanted
+  __device__ bool wants_sums() const { return sums != nullptr; }
+  __device__ void store_sum(std::int64_t group, std::int64_t slice, std::int64_t column, float sum) const {
+    sums[(slice * size.groups + group) * size.n + column] = sum;
+  }
   __device__ void store(std::int64_t group, std::int64_t slice, std::int64_t row, std::int64_t column,
                         float sum) const {
     scratch[((slice * size.groups + group) * size.m + row) * size.n + column] = sum;
@@ -146,13 +168,25 @@ struct AddPartials {
   GemmSize size;
   std::int64_t slices;
   const float* scratch;
+  const float* sums;
   Epilogue epilogue;
   __device__ void operator()(std::int64_t i) const {
-    const std::int64_t stride = size.groups * size.m * size.n;
-    float sum = scratch[i];
-    for (std::int64_t s = 1; s < slices; ++s) sum += scratch[s * stride + i];
+    const std::int64_t products = size.groups * size.m * size.n;
+    if constexpr (Epilogue::kColumnSums) {
+      if (i >= products) {
+        i -= products;
+        const std::int64_t group = i / size.n;
+        epilogue.store_sum(group, 0, i - group * size.n, add(sums + i, size.groups * size.n));
+        return;
+      }
+    }
     const std::int64_t line = i / size.n, group = line / size.m;
-    epilogue.store(group, 0, line - group * size.m, i - line * size.n, sum);
+    epilogue.store(group, 0, line - group * size.m, i - line * size.n, add(scratch + i, products));
+  }
+  __device__ float add(const float* first, std::int64_t stride) const {
+    float sum = *first;
+    for (std::int64_t s = 1; s < slices; ++s) sum += first[s * stride];
+    return sum;
   }
 };
 
@@ -164,9 +198,10 @@ void gemm_with(On on, GemmSize size, const GemmTiling& tiling, const A& a, const
          cuts, a, b, epilogue);
 }
 
-// `scratch`: gemm_scratch_floats(m, n, k, groups).
+// `scratch`: gemm_scratch_floats(m, n, k, groups, sums), where `sums`: the epilogue wants sums of columns.
 template <class A, class B, class Epilogue>
-void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& epilogue, float* scratch) {
+void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& epilogue, float* scratch,
+                bool sums = false) {
   const GemmTiling tiling = gemm_tiling(size.m, size.n, size.k, size.groups);
   const auto run = [&](const auto& out) {
     if (tiling.micro == 4) {
@@ -177,9 +212,11 @@ void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& ep
   };
   if (tiling.slices.count == 1) return run(epilogue);
   require(scratch != nullptr, "gemm: this shape needs scratch");
-  run(StorePartial{size, scratch});
-  for_each(on, size.groups * size.m * size.n,
-           AddPartials<Epilogue>{size, tiling.slices.count, scratch, epilogue});
+  const std::int64_t products = size.groups * size.m * size.n;
+  float* partial_sums = sums ? scratch + tiling.slices.count * products : nullptr;
+  run(StorePartial<Epilogue::kColumnSums>{size, scratch, partial_sums});
+  for_each(on, products + (sums ? size.groups * size.n : 0),
+           AddPartials<Epilogue>{size, tiling.slices.count, scratch, partial_sums, epilogue});
 }
 
 }  // namespace gpunn::kernels

@@ -1,5 +1,6 @@
 #include "kernels/pool.hpp"
 
+#include "kernels/epilogue.cuh"
 #include "kernels/launch.cuh"
 #include "kernels/vector.cuh"
 
@@ -70,21 +71,32 @@ struct MaxBackward {
   PoolGeometry g;
   const float* dy;
   const std::int32_t* argmax;
+  SlopeOf before;
   float* dx;
   __device__ void operator()(std::int64_t i) const {
     const Where<kLanes> at(i, g.channels, g.width.in, g.height.in);
     const Span rows = covering(g.height, at.row), columns = covering(g.width, at.column);
     const auto mine = static_cast<std::int32_t>(at.row * g.width.in + at.column);
-    auto sum = mode == Accumulate::add ? load<kLanes>(dx + i * kLanes) : Pack<float, kLanes>{};
+    // x where it won is y: the slope of the activation that made x needs no second image.
+    Pack<float, kLanes> sum{}, x{};
     for (std::int64_t r = rows.begin; r < rows.end; ++r) {
       for (std::int64_t c = columns.begin; c < columns.end; ++c) {
         const std::int64_t o = ((at.image * g.height.out + r) * g.width.out + c) * g.channels + at.channel;
         const auto which = load<kLanes>(argmax + o);
         const auto flow = load<kLanes>(dy + o);
-        for (int k = 0; k < kLanes; ++k) sum.v[k] += which.v[k] == mine ? flow.v[k] : 0.0f;
+        const auto won = before.y == nullptr ? Pack<float, kLanes>{} : load<kLanes>(before.y + o);
+        for (int k = 0; k < kLanes; ++k) {
+          sum.v[k] += which.v[k] == mine ? flow.v[k] : 0.0f;
+          x.v[k] = which.v[k] == mine ? won.v[k] : x.v[k];
+        }
       }
     }
-    store(dx + i * kLanes, sum);
+    auto out = mode == Accumulate::add ? load<kLanes>(dx + i * kLanes) : Pack<float, kLanes>{};
+    for (int k = 0; k < kLanes; ++k) {
+      const float d = before.y == nullptr ? sum.v[k] : sum.v[k] * slope_of_output(before.activation, x.v[k]);
+      out.v[k] = mode == Accumulate::add ? out.v[k] + d : d;
+    }
+    store(dx + i * kLanes, out);
   }
 };
 
@@ -174,14 +186,16 @@ void max_pool_forward(Gpu gpu, const PoolGeometry& g, const float* x, float* y, 
 }
 
 void max_pool_backward(Gpu gpu, const PoolGeometry& g, Accumulate mode, const float* dy,
-                       const std::int32_t* argmax, float* dx) {
+                       const std::int32_t* argmax, float* dx, const SlopeOf& before) {
   require_geometry(g);
+  require(before.y == nullptr || !needs_input_for_backward(before.activation),
+          "max_pool_backward: the slope of gelu needs the activation's input");
   const auto run = [&](auto lanes) {
     with_mode(mode, [&](auto m) {
-      for_each<kPoolBlocks>(gpu, inputs(g) / lanes(), MaxBackward<lanes(), m()>{g, dy, argmax, dx});
+      for_each<kPoolBlocks>(gpu, inputs(g) / lanes(), MaxBackward<lanes(), m()>{g, dy, argmax, before, dx});
     });
   };
-  with_lanes(g, run, dy, argmax, dx);
+  with_lanes(g, run, dy, argmax, dx, before.y);
 }
 
 void average_pool_forward(Gpu gpu, const PoolGeometry& g, const float* x, float* y) {

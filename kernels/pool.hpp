@@ -7,6 +7,7 @@
 // once.
 #pragma once
 
+#include "kernels/activation.hpp"
 #include "kernels/gpu.hpp"
 
 namespace gpunn::kernels {
@@ -30,9 +31,14 @@ struct PoolGeometry {
 // y[batch, out, out, channels]; `argmax` (may be null) is the place in the image, row * width.in + column, of
 // the element that won: NaN before every number, of equals the first.
 void max_pool_forward(Gpu gpu, const PoolGeometry& g, const float* x, float* y, std::int32_t* argmax);
-// dx[batch, in, in, channels] (+)= the dy whose window chose this element.
+// The activation that made x, when its slope is to be multiplied in: by `y`, the pool's output. y null: none.
+struct SlopeOf {
+  Activation activation = Activation::linear;
+  const float* y = nullptr;
+};
+// dx[batch, in, in, channels] (+)= the dy whose window chose this element, times the slope.
 void max_pool_backward(Gpu gpu, const PoolGeometry& g, Accumulate mode, const float* dy,
-                       const std::int32_t* argmax, float* dx);
+                       const std::int32_t* argmax, float* dx, const SlopeOf& before = {});
 
 // The mean of the elements under the window; padding counts neither in the sum nor in the number.
 void average_pool_forward(Gpu gpu, const PoolGeometry& g, const float* x, float* y);

@@ -1,7 +1,6 @@
 #include "src/ops/conv2d.hpp"
 
 #include "kernels/conv2d_direct.hpp"
-#include "kernels/reduce.hpp"
 #include "src/cuda/activation.hpp"
 #include "src/cuda/registry.hpp"
 
@@ -20,9 +19,8 @@ kernels::ConvGeometry geometry(const ops::Conv2dAttrs& conv, const Shape& x, ops
   return g;
 }
 
-Implementation own_convolution(std::function<void(const Launch&)> run, std::int64_t scratch_floats,
-                               int extra_launches = 0) {
-  Implementation made = own_kernel(std::move(run), (scratch_floats > 0 ? 2 : 1) + extra_launches,
+Implementation own_convolution(std::function<void(const Launch&)> run, std::int64_t scratch_floats) {
+  Implementation made = own_kernel(std::move(run), scratch_floats > 0 ? 2 : 1,
                                    static_cast<std::size_t>(scratch_floats) * sizeof(float));
   made.name = "own convolution";
   made.why = "fused epilogue, fixed order of sums";
@@ -66,16 +64,14 @@ Implementation backward_weights(const OpCall& call, const Target&) {
   const auto& attrs = call.attrs_as<ops::Conv2dBackwardWeightsAttrs>();
   const auto g = geometry(attrs.conv, call.inputs[0].shape, attrs.kernel, call.inputs[1].shape);
   const bool bias = attrs.bias;
-  const auto rows = kernels::over_rows(g.y_pixels(), g.out);
-  const std::int64_t sums = bias ? kernels::reduce_scratch_floats(rows) : 0;
   return own_convolution(
       [=](const Launch& l) {
-        auto* scratch = static_cast<float*>(l.scratch);
+        kernels::ColumnSums sums;
+        if (bias) sums = {l.out(1), accumulate_of(l, 1)};
         kernels::conv2d_backward_weights(gpu_of(l), g, accumulate_of(l, 0), l.in(0), l.in(1), l.out(0),
-                                         scratch);
-        if (bias) kernels::reduce_sum(gpu_of(l), rows, accumulate_of(l, 1), 1.0f, l.in(1), l.out(1), scratch);
+                                         static_cast<float*>(l.scratch), sums);
       },
-      std::max(kernels::conv2d_backward_weights_scratch_floats(g), sums), bias ? 1 + (sums > 0) : 0);
+      kernels::conv2d_backward_weights_scratch_floats(g, bias));
 }
 
 }  // namespace

@@ -4,15 +4,13 @@ namespace gpunn::cuda {
 namespace {
 
 Implementation forward(const OpCall& call, const Target&) {
-  const LossShape shape(call);
+  const LossCall loss(call, false);
   return own_kernel(
       [=](const Launch& l) {
-        kernels::LossOutputs out;
-        out.loss = l.out(0);
-        out.scratch = static_cast<float*>(l.scratch);
-        kernels::cross_entropy(gpu_of(l), shape.matrix, l.in(0), class_targets(l, shape), l.in(2), out, {});
+        kernels::cross_entropy(gpu_of(l), loss.shape.matrix, l.in(0), class_targets(l, loss.shape), l.in(2),
+                               loss.outputs(l), loss.with_gradient(l));
       },
-      shape.launches(), shape.scratch());
+      loss.shape.launches(), loss.shape.scratch());
 }
 
 Implementation backward(const OpCall& call, const Target&) {
@@ -27,6 +25,7 @@ Implementation backward(const OpCall& call, const Target&) {
 
 void implement_cross_entropy() {
   register_op("cross_entropy", forward);
+  register_op("cross_entropy_with_gradient", forward);
   register_op("cross_entropy_backward", backward);
 }
 

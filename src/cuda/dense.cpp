@@ -13,19 +13,21 @@ namespace {
 using kernels::Activation;
 
 Product product_of(const Target& target, kernels::Layout layout, std::int64_t m, std::int64_t n,
-                   std::int64_t k) {
+                   std::int64_t k, bool sums = false) {
   Product product;
   product.gemm.shape = {layout, m, n, k};
   product.gemm.tf32 = target.tf32;
   product.pointers = [](const Launch& l) { return LtPointers{l.in(0), l.in(1), l.out(0)}; };
-  product.own_scratch = static_cast<std::size_t>(kernels::gemm_scratch_floats(m, n, k)) * sizeof(float);
+  product.own_scratch =
+      static_cast<std::size_t>(kernels::gemm_scratch_floats(m, n, k, 1, sums)) * sizeof(float);
   product.own_launches = product.own_scratch > 0 ? 2 : 1;
   product.why_own = why_own_gemm(target, product.gemm.shape);
   return product;
 }
 
-void own_gemm(const Launch& l, const kernels::Gemm& shape, const kernels::Epilogue& epilogue) {
-  kernels::gemm(gpu_of(l), shape, l.in(0), l.in(1), epilogue, l.out(0), static_cast<float*>(l.scratch));
+void own_gemm(const Launch& l, const kernels::Gemm& shape, const kernels::Epilogue& epilogue,
+              const kernels::ColumnSums& sums = {}) {
+  kernels::gemm(gpu_of(l), shape, l.in(0), l.in(1), epilogue, l.out(0), static_cast<float*>(l.scratch), sums);
 }
 
 // What the library cannot do in the same launch: one more behind it where the product is large, else our
@@ -82,8 +84,8 @@ Implementation backward_data(const OpCall& call, const Target& target) {
 
 Implementation backward_weights(const OpCall& call, const Target& target) {
   const kernels::Matrix x = matrix_of(call.inputs[0].shape), dz = matrix_of(call.inputs[1].shape);
-  Product product = product_of(target, kernels::Layout::tn, x.columns, dz.columns, x.rows);
   const bool bias = call.attrs_as<ops::DenseBackwardWeightsAttrs>().bias;
+  Product product = product_of(target, kernels::Layout::tn, x.columns, dz.columns, x.rows, bias);
   const auto mode = accumulate_of(call, 0), bias_mode = accumulate_of(call, 1);
   const kernels::Gemm shape = product.gemm.shape;
   const auto rows = kernels::over_rows(dz.rows, dz.columns);
@@ -94,12 +96,11 @@ Implementation backward_weights(const OpCall& call, const Target& target) {
   };
   product.gemm.mode = mode;
   product.own = [=](const Launch& l) {
-    own_gemm(l, shape, {.mode = mode});
-    if (bias) sum(l);
+    kernels::ColumnSums sums;
+    if (bias) sums = {l.out(1), bias_mode};
+    own_gemm(l, shape, {.mode = mode}, sums);
   };
   if (!bias) return implement_product(target, std::move(product));
-  product.own_launches += sum_launches;
-  product.own_scratch = std::max(product.own_scratch, sum_scratch);
   // In one launch where launches count; large ones are known to be slower with it. It overwrites.
   if (flops(shape) < kLaunchFlops && bias_mode == kernels::Accumulate::overwrite) {
     product.gemm.bias_gradient = true;

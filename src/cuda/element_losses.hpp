@@ -8,17 +8,13 @@ namespace gpunn::cuda {
 
 template <kernels::ElementLoss kind>
 Implementation element_loss_forward(const OpCall& call, const Target&) {
-  const LossShape shape(call);
-  const bool probabilities = call.outputs.size() > 1;
+  const LossCall loss(call, kind == kernels::ElementLoss::sigmoid_cross_entropy);
   return own_kernel(
       [=](const Launch& l) {
-        kernels::LossOutputs out;
-        out.loss = l.out(0);
-        if (probabilities) out.probabilities = l.out(1);
-        out.scratch = static_cast<float*>(l.scratch);
-        kernels::element_loss(gpu_of(l), kind, shape.matrix, l.in(0), l.in(1), l.in(2), out, {});
+        kernels::element_loss(gpu_of(l), kind, loss.shape.matrix, l.in(0), l.in(1), l.in(2), loss.outputs(l),
+                              loss.with_gradient(l));
       },
-      shape.launches(), shape.scratch());
+      loss.shape.launches(), loss.shape.scratch());
 }
 
 template <kernels::ElementLoss kind>

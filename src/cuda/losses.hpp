@@ -4,6 +4,7 @@
 #include "kernels/loss.hpp"
 #include "src/cuda/matrix.hpp"
 #include "src/cuda/registry.hpp"
+#include "src/ops/losses.hpp"
 
 namespace gpunn::cuda {
 
@@ -32,5 +33,33 @@ inline kernels::LossGradient loss_gradient(const Launch& l, const LossShape& sha
   gradient.upstream = l.in(3);
   return gradient;
 }
+
+// What a loss writes, alone or with its gradient and accuracy (ops::define_with_gradient).
+struct LossCall {
+  LossShape shape;
+  bool probabilities, gradient = false, accuracy = false;
+
+  explicit LossCall(const OpCall& call, bool logits) : shape(call), probabilities(logits) {
+    if (!call.op.ends_with(ops::kWithGradient)) return;
+    gradient = true;
+    accuracy = call.attrs_as<ops::LossGradientAttrs>().accuracy;
+  }
+  int dx() const { return probabilities ? 2 : 1; }  // number of that output
+
+  kernels::LossOutputs outputs(const Launch& l) const {
+    kernels::LossOutputs out;
+    out.loss = l.out(0);
+    if (probabilities) out.probabilities = l.out(1);
+    if (accuracy) out.metric = l.out(dx() + 1);
+    out.scratch = static_cast<float*>(l.scratch);
+    return out;
+  }
+  kernels::LossGradient with_gradient(const Launch& l) const {
+    kernels::LossGradient made;
+    if (gradient) made.dx = l.out(dx());
+    made.scale = 1.0f / static_cast<float>(shape.matrix.rows);
+    return made;
+  }
+};
 
 }  // namespace gpunn::cuda

@@ -4,6 +4,8 @@ namespace gpunn::cuda {
 
 void implement_sigmoid_cross_entropy() {
   register_op("sigmoid_cross_entropy", element_loss_forward<kernels::ElementLoss::sigmoid_cross_entropy>);
+  register_op("sigmoid_cross_entropy_with_gradient",
+              element_loss_forward<kernels::ElementLoss::sigmoid_cross_entropy>);
   register_op("sigmoid_cross_entropy_backward",
               element_loss_backward<kernels::ElementLoss::sigmoid_cross_entropy>);
 }

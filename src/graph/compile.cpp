@@ -16,7 +16,12 @@ void fuse_forward(Graph& graph, std::string_view device) {
 Planned plan_graph(Graph graph, const VariableStore& variables, int threads, const CompileOptions& options) {
   Planned planned;
   planned.graph = std::move(graph);
-  if (options.fuse) passes::fuse_slopes(planned.graph);
+  if (options.fuse) {
+    const Backend& backend = find_backend(options.device);
+    passes::fuse_slopes(planned.graph);
+    if (backend.computes("max_pool2d_backward_slope")) passes::fuse_pool_slopes(planned.graph);
+    if (backend.computes("softmax_cross_entropy_with_gradient")) passes::fuse_loss_gradients(planned.graph);
+  }
   passes::Rewriter(planned.graph).finish();
   Plan& plan = planned.plan;
   plan.device = options.device;

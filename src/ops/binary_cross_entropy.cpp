@@ -36,6 +36,7 @@ void define_binary_cross_entropy(Registry& registry) {
                 .infer = infer_backward,
                 .cost = per_input_element<8>,
                 .accumulates = 1});
+  define_with_gradient(registry, registry.find("binary_cross_entropy"));
 }
 
 }  // namespace gpunn::ops

@@ -36,6 +36,7 @@ void define_cross_entropy(Registry& registry) {
                 .infer = infer_backward,
                 .cost = per_input_element<6>,
                 .accumulates = 1});
+  define_with_gradient(registry, registry.find("cross_entropy"));
 }
 
 }  // namespace gpunn::ops

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "src/ops/common.hpp"
+#include "src/ops/registry.hpp"
 
 namespace gpunn::ops {
 
@@ -16,5 +17,14 @@ void expect_dloss(const OpCall& call);
 
 // Labels may be i32 class numbers or dense.
 void expect_class_labels(const OpCall& call);
+
+// "<loss>_with_gradient": inputs of <loss> -> its outputs, dx, accuracy f32 [2] (written where asked for).
+// One pass over the data in place of <loss>, <loss>_backward without dloss, and accuracy of the same
+// predictions.
+inline constexpr std::string_view kWithGradient = "_with_gradient";
+struct LossGradientAttrs {
+  bool accuracy = false;
+};
+void define_with_gradient(Registry& registry, const OpDef& loss);
 
 }  // namespace gpunn::ops

@@ -36,6 +36,7 @@ void define_mean_squared_error(Registry& registry) {
                 .infer = infer_backward,
                 .cost = per_input_element<3>,
                 .accumulates = 1});
+  define_with_gradient(registry, registry.find("mean_squared_error"));
 }
 
 }  // namespace gpunn::ops

@@ -31,14 +31,24 @@ Specs infer_average(const OpCall& call) {
   return {{pooled(call)}};
 }
 
-Specs infer_backward(const OpCall& call) {
-  const auto& attrs = call.attrs_as<Pool2dBackwardAttrs>();
+Specs backward_specs(const OpCall& call, const Pool2dBackwardAttrs& attrs) {
   expects(!call.inputs.empty() && is_f32(call, 0) && call.inputs[0].shape.rank() == 4, call,
           "dy must be f32 [batch, height, width, channels]");
   const Shape& dy = call.inputs[0].shape;
   const Size2d made = positions(call, attrs.input, attrs.pool);
   expects(made == Size2d{dy[1], dy[2]}, call, "dy is not of the shape that x makes");
   return {{Shape{dy[0], attrs.input.height, attrs.input.width, dy[3]}}};
+}
+
+Specs infer_backward(const OpCall& call) {
+  return backward_specs(call, call.attrs_as<Pool2dBackwardAttrs>());
+}
+
+Specs infer_max_backward_slope(const OpCall& call) {
+  expects(call.inputs.size() == 3 && call.inputs[1] == Spec{call.inputs[0].shape, Dtype::i32} &&
+              call.inputs[2] == call.inputs[0],
+          call, "takes dy, argmax i32 alike and y alike");
+  return backward_specs(call, call.attrs_as<Pool2dBackwardSlopeAttrs>().backward);
 }
 
 Specs infer_max_backward(const OpCall& call) {
@@ -85,6 +95,11 @@ void define_pool2d(Registry& registry) {
                 .infer = infer_max_backward,
                 .cost = per_input_element<1>,
                 .accumulates = 1});
+  registry.add_fused({.name = "max_pool2d_backward_slope",
+                      .outputs = {Rows::each},
+                      .infer = infer_max_backward_slope,
+                      .cost = per_input_element<2>,
+                      .accumulates = 1});
   registry.add({.name = "average_pool2d",
                 .outputs = {Rows::each},
                 .infer = infer_average,

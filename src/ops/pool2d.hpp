@@ -1,5 +1,8 @@
 // max_pool2d:               x [batch, height, width, channels] -> y, argmax i32 alike  (rows each)
 // max_pool2d_backward:      dy, argmax -> dx  (rows each, accumulates)
+// max_pool2d_backward_slope: dy, argmax, y -> dx  (rows each, accumulates): made by a pass, times the slope
+// of the
+//                           activation that made x, taken at y
 // average_pool2d:           x -> y  (rows each)
 // average_pool2d_backward:  dy -> dx  (rows each, accumulates)
 //
@@ -8,6 +11,7 @@
 // window's part inside the image, as in Keras.
 #pragma once
 
+#include "src/ops/activation.hpp"
 #include "src/ops/window.hpp"
 
 namespace gpunn::ops {
@@ -21,6 +25,11 @@ struct Pool2dAttrs {
 struct Pool2dBackwardAttrs {
   Pool2dAttrs pool = {};
   Size2d input = {};  // height and width of x
+};
+
+struct Pool2dBackwardSlopeAttrs {
+  Pool2dBackwardAttrs backward = {};
+  Activation slope = Activation::linear;  // whose slope is known by its output
 };
 
 }  // namespace gpunn::ops

@@ -37,6 +37,11 @@ void Registry::add(OpDef def) {
   ops_.push_back(std::make_unique<OpDef>(std::move(def)));
 }
 
+void Registry::add_fused(OpDef def) {
+  fused_.insert(def.name);
+  add(std::move(def));
+}
+
 const OpDef& Registry::find(std::string_view name) const {
   for (const auto& op : ops_) {
     if (op->name == name) return *op;

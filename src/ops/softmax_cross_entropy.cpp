@@ -41,6 +41,7 @@ void define_softmax_cross_entropy(Registry& registry) {
                 .infer = infer_backward,
                 .cost = per_input_element<3>,
                 .accumulates = 1});
+  define_with_gradient(registry, registry.find("softmax_cross_entropy"));
 }
 
 }  // namespace gpunn::ops

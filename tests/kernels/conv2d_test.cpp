@@ -35,18 +35,20 @@ constexpr Case kCases[] = {
 };
 
 struct Passes {
-  Doubles y, dx, dw;
+  Doubles y, dx, dw, db;
 };
 Passes reference(const ConvGeometry& g, const Floats& x, const Floats& w, const Floats& dy) {
   Passes p;
   p.y.assign(static_cast<std::size_t>(g.y_pixels() * g.out), 0);
   p.dx.assign(x.size(), 0), p.dw.assign(w.size(), 0);
+  p.db.assign(static_cast<std::size_t>(g.out), 0);
   for (std::int64_t n = 0; n < g.batch; ++n) {
     for (std::int64_t i = 0; i < g.height.out; ++i) {
       for (std::int64_t j = 0; j < g.width.out; ++j) {
         for (std::int64_t o = 0; o < g.out; ++o) {
           const std::int64_t group = o / g.group_out();
           const auto at_y = static_cast<std::size_t>(((n * g.height.out + i) * g.width.out + j) * g.out + o);
+          p.db[static_cast<std::size_t>(o)] += dy[at_y];
           for (std::int64_t r = 0; r < g.height.kernel; ++r) {
             for (std::int64_t s = 0; s < g.width.kernel; ++s) {
               const std::int64_t row = i * g.height.stride - g.height.padding + r * g.height.dilation;
@@ -81,17 +83,17 @@ TEST_P(Conv2dTest, AllThreePassesInBothModes) {
   const Passes want = reference(g, x, w, dy);
   for (const Accumulate mode : kModes) {
     const Floats old_y = before(mode, dy.size()), old_dx = before(mode, x.size()),
-                 old_dw = before(mode, w.size());
+                 old_dw = before(mode, w.size()), old_db = before(mode, static_cast<std::size_t>(g.out));
     const Floats all = everywhere([&](const Way& way) {
       Array<float> image(way, x), weights(way, w), flow(way, dy), y(way, old_y), dx(way, old_dx),
-          dw(way, old_dw);
+          dw(way, old_dw), db(way, old_db);
       Array<float> s1(way, static_cast<std::size_t>(conv2d_forward_scratch_floats(g)));
       Array<float> s2(way, static_cast<std::size_t>(conv2d_backward_data_scratch_floats(g)));
-      Array<float> s3(way, static_cast<std::size_t>(conv2d_backward_weights_scratch_floats(g)));
+      Array<float> s3(way, static_cast<std::size_t>(conv2d_backward_weights_scratch_floats(g, true)));
       conv2d_forward(way.gpu, g, image, weights, {.mode = mode}, y, s1);
       conv2d_backward_data(way.gpu, g, flow, weights, {.mode = mode}, dx, s2);
-      conv2d_backward_weights(way.gpu, g, mode, image, flow, dw, s3);
-      return join({y.read(), dx.read(), dw.read()});
+      conv2d_backward_weights(way.gpu, g, mode, image, flow, dw, s3, {db, mode});
+      return join({y.read(), dx.read(), dw.read(), db.read()});
     });
     const auto with_old = [&](Doubles sums, const Floats& old_values) {
       for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += old(mode, old_values, i);
@@ -100,6 +102,8 @@ TEST_P(Conv2dTest, AllThreePassesInBothModes) {
     expect_close(part(all, 0, dy.size()), with_old(want.y, old_y), g.batch == 0 ? 0 : g.taps());
     expect_close(part(all, dy.size(), x.size()), with_old(want.dx, old_dx), g.batch == 0 ? 0 : g.taps());
     expect_close(part(all, dy.size() + x.size(), w.size()), with_old(want.dw, old_dw), g.y_pixels());
+    expect_close(part(all, dy.size() + x.size() + w.size(), old_db.size()), with_old(want.db, old_db),
+                 g.y_pixels());
   }
 }
 

@@ -61,6 +61,28 @@ TEST(GemmTest, ThreeLayoutsAndEverySizeAroundTheTiles) {
   }
 }
 
+TEST(GemmTest, SumsOfColumnsComeWithTheProductOfTransposed) {
+  for (const Size& z : kSizes) {
+    const Gemm s{Layout::tn, z.m, z.n, z.k};
+    const Floats a = uniform(s.m * s.k, -1, 1), b = uniform(s.k * s.n, -1, 1, 2);
+    for (const Accumulate mode : kModes) {
+      const Floats old_sums = before(mode, static_cast<std::size_t>(s.n));
+      const Floats both = everywhere([&](const Way& way) {
+        Array<float> left(way, a), right(way, b), out(way, static_cast<std::size_t>(s.m * s.n)),
+            sums(way, old_sums);
+        Array<float> scratch(way, static_cast<std::size_t>(gemm_scratch_floats(s.m, s.n, s.k, 1, true)));
+        gemm(way.gpu, s, left, right, {}, out, scratch, {sums, mode});
+        return join({sums.read(), out.read()});
+      });
+      Doubles want(static_cast<std::size_t>(s.n));
+      for (std::size_t i = 0; i < b.size(); ++i) want[i % want.size()] += b[i];
+      for (std::size_t i = 0; i < want.size(); ++i) want[i] += old(mode, old_sums, i);
+      expect_close(part(both, 0, want.size()), want, s.k);
+      expect_close(part(both, want.size(), static_cast<std::size_t>(s.m * s.n)), product(s, a, b), s.k);
+    }
+  }
+}
+
 TEST(GemmTest, LargeTilesAreUsedAndRight) {
   const Gemm s{Layout::nt, 705, 770, 19};
   ASSERT_EQ(gemm_tiling(s.m, s.n, s.k).micro, 4);
@@ -126,6 +148,7 @@ TEST(GemmTest, RefusesWhatItCannotDo) {
       gemm({}, {Layout::nn, 1, 1, 1}, &x, &x, {.y_before = &x, .slope = Activation::gelu}, &x, nullptr),
       UsageError);
   EXPECT_THROW(gemm({}, {Layout::nn, 8, 8, 5000}, &x, &x, {}, &x, nullptr), UsageError);
+  EXPECT_THROW(gemm({}, {Layout::nn, 1, 1, 1}, &x, &x, {}, &x, nullptr, {&x}), UsageError);
 }
 
 }  // namespace

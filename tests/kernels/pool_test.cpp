@@ -117,11 +117,43 @@ TEST_P(PoolTest, BackwardReturnsEveryGradientOnce) {
   }
 }
 
+// x was made by an activation: its slope at x, which the kernel takes from the pool's output.
+TEST_P(PoolTest, BackwardGoesThroughTheActivationBeforeThePool) {
+  if (inputs > 9) x[3] = x[5] = 0;
+  const Pooled want = reference(g, x, dy);
+  const std::vector<std::int32_t> places(want.argmax.begin(), want.argmax.end());
+  for (const Accumulate mode : kModes) {
+    const Floats old_dx = before(mode, x.size());
+    for (const Activation kind : {Activation::relu, Activation::sigmoid, Activation::tanh}) {
+      const Floats dx = everywhere([&](const Way& way) {
+        Array<float> flow(way, dy), y(way, narrow(want.max)), out(way, old_dx);
+        Array<std::int32_t> argmax(way, places);
+        max_pool_backward(way.gpu, g, mode, flow, argmax, out, {kind, y});
+        return out.read();
+      });
+      Doubles expected;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double at = x[i];
+        const double slope = kind == Activation::relu      ? (at > 0 ? 1.0 : 0.0)
+                             : kind == Activation::sigmoid ? at * (1 - at)
+                                                           : 1 - at * at;
+        expected.push_back(old(mode, old_dx, i) + want.dmax[i] * slope);
+      }
+      expect_near(dx, expected, 1e-6, 1e-6);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Geometries, PoolTest, testing::ValuesIn(kCases));
 
 TEST(PoolErrors, AWindowInThePaddingIsRefused) {
   const PoolGeometry g{.batch = 1, .channels = 1, .height = {2, 2, 2, 4, 2}, .width = {2, 2, 0, 4, 2}};
   EXPECT_THROW(max_pool_forward({}, g, nullptr, nullptr, nullptr), UsageError);
+  float y = 0;
+  const PoolGeometry good{.batch = 0, .channels = 1, .height = {2, 2, 0, 4, 2}, .width = {2, 2, 0, 4, 2}};
+  EXPECT_THROW(
+      max_pool_backward({}, good, Accumulate::overwrite, nullptr, nullptr, nullptr, {Activation::gelu, &y}),
+      UsageError);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "src/ops/activation.hpp"
 #include "src/ops/conv2d.hpp"
 #include "src/ops/dense.hpp"
+#include "src/ops/pool2d.hpp"
 
 namespace gpunn::passes {
 namespace {
@@ -33,6 +34,30 @@ void fuse_slopes(Graph& graph) {
     } else if (Node* conv = rewriter.producer(dy, "conv2d_backward_data")) {
       fuse<ops::Conv2dBackwardDataAttrs>(rewriter, *conv, slope);
     }
+  }
+  rewriter.finish();
+}
+
+void fuse_pool_slopes(Graph& graph) {
+  Rewriter rewriter(graph);
+  for (std::size_t i = 0; i < rewriter.size(); ++i) {
+    Node& slope = rewriter.node(i);
+    if (slope.op->name != "activation_backward") continue;
+    const auto kind = std::any_cast<const ops::ActivationAttrs&>(slope.attrs).kind;
+    Node* backward = rewriter.producer(slope.inputs[1], "max_pool2d_backward");
+    if (backward == nullptr || rewriter.only_reader(slope.inputs[1]) != &slope) continue;
+    if (kind == ops::Activation::gelu || backward->accumulate[0] != kNoValue ||
+        slope.accumulate[0] != kNoValue)
+      continue;
+    // The pool's x must be what the activation made: then y is that output wherever something flows back.
+    Node* pool = rewriter.producer(backward->inputs[1], "max_pool2d");
+    if (pool == nullptr || pool->inputs[0] != slope.inputs[0]) continue;
+    const auto attrs = std::any_cast<const ops::Pool2dBackwardAttrs&>(backward->attrs);
+    rewriter.become(*backward, "max_pool2d_backward_slope",
+                    {backward->inputs[0], backward->inputs[1], pool->outputs[0]},
+                    ops::Pool2dBackwardSlopeAttrs{attrs, kind});
+    rewriter.replace(slope.outputs[0], backward->outputs[0]);
+    rewriter.retire(slope);
   }
   rewriter.finish();
 }

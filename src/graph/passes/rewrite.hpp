@@ -44,5 +44,8 @@ void fuse_pools(Graph& graph);      // convolution + max pool, where there is a 
 // After gradients():
 void fuse_slopes(
     Graph& graph);  // gradient of a matrix product or convolution + slope of the activation before it
+// Where the backend computes what they make:
+void fuse_pool_slopes(Graph& graph);     // the same of a max pool
+void fuse_loss_gradients(Graph& graph);  // loss + its gradient + accuracy: one pass over the predictions
 
 }  // namespace gpunn::passes

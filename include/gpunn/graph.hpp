@@ -86,6 +86,7 @@ struct OpDef {
   Cost (*cost)(const OpCall& call) = nullptr;    // null: no arithmetic, operands read and written once
   unsigned accumulates = 0;  // bit k: implementations can add output k to what its memory holds
   unsigned mutates = 0;      // bit k: input k is changed in place
+  unsigned opaque = 0;       // bit k: what output k holds is the backend's own affair, and so are its bits
   bool view = false;         // output 0 is the elements of input 0 under another shape: nothing is computed
 };
 

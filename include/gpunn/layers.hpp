@@ -48,10 +48,12 @@ struct Initializer {
     glorot_uniform,
     glorot_normal,
     he_uniform,
-    he_normal
+    he_normal,
+    orthogonal
   };
   Kind kind = Kind::zeros;
-  float a = 0, b = 0;  // constant: value; uniform: low, high; normal: mean, standard deviation
+  float a = 0,
+        b = 0;  // constant: value; uniform: low, high; normal: mean, standard deviation; orthogonal: gain
   friend bool operator==(const Initializer&, const Initializer&) = default;
 };
 inline constexpr Initializer zeros{Initializer::Kind::zeros};
@@ -60,6 +62,11 @@ inline constexpr Initializer glorot_uniform{Initializer::Kind::glorot_uniform};
 inline constexpr Initializer glorot_normal{Initializer::Kind::glorot_normal};  // truncated at two deviations
 inline constexpr Initializer he_uniform{Initializer::Kind::he_uniform};
 inline constexpr Initializer he_normal{Initializer::Kind::he_normal};  // truncated at two deviations
+// Rows or columns (of the last axis against all others), whichever are fewer, are orthogonal and of length
+// gain.
+constexpr Initializer orthogonal(float gain = 1.0f) {
+  return {Initializer::Kind::orthogonal, gain};
+}
 constexpr Initializer constant(float value) {
   return {Initializer::Kind::constant, value};
 }
@@ -115,6 +122,10 @@ class GPUNN_API Layer {
   // Applies the layer: auto y = Dense(64)(x). Layers with several inputs take a list: Add()({a, b}).
   Symbolic operator()(const Symbolic& x, SourceLocation where = SourceLocation::current()) const;
   Symbolic operator()(const std::vector<Symbolic>& x, SourceLocation where = SourceLocation::current()) const;
+
+  // All results of a layer with several: const auto y = GRU(64, {.return_state = true}).call({x}); y[1] is h.
+  std::vector<Symbolic> call(const std::vector<Symbolic>& x,
+                             SourceLocation where = SourceLocation::current()) const;
 
   explicit Layer(std::shared_ptr<const nn::LayerDefinition> definition)
       : definition_(std::move(definition)) {}
@@ -225,5 +236,106 @@ struct BatchNormalizationOptions {
 };
 GPUNN_API Layer BatchNormalization(BatchNormalizationOptions options = {},
                                    SourceLocation where = SourceLocation::current());
+
+// ---- Sequences: [steps, features], tokens [steps] of Dtype::i32
+// --------------------------------------------
+//
+// MASKS. Embedding(.mask_zero) and Masking mark steps that are padding. The mark travels with the value
+// through Dense, Dropout, Activation, BatchNormalization, TimeDistributed and recurrent layers that return
+// sequences; recurrent layers leave marked steps out: their output and state stay those of the step before. A
+// layer that knows nothing of masks ends the mark, with a warning.
+
+// Rows of a table: [...] i32 -> [..., output_dim]; embeddings [input_dim, output_dim]. An id that is not from
+// 0 to input_dim - 1 is a DataError, before training where the data is in memory. With mask_zero the id 0 is
+// padding. The gradient is summed in the order of the batch: the same bits every time.
+struct EmbeddingOptions {
+  Initializer embeddings_initializer = random_uniform();
+  bool mask_zero = false;
+  std::string name = {};
+};
+GPUNN_API Layer Embedding(std::int64_t input_dim, std::int64_t output_dim, EmbeddingOptions options = {},
+                          SourceLocation where = SourceLocation::current());
+
+// Marks the steps whose features all are mask_value, and makes them zeros.
+struct MaskingOptions {
+  float mask_value = 0;
+  std::string name = {};
+};
+GPUNN_API Layer Masking(MaskingOptions options = {}, SourceLocation where = SourceLocation::current());
+
+// RECURRENT LAYERS: [steps, features] -> [units], or [steps, units] with return_sequences. Weights: kernel
+// [features, gates * units], recurrent_kernel [units, gates * units], bias [gates * units], with Keras's
+// order of gates; a GRU with reset_after has bias [2, 3 * units].
+//
+//   return_state    also returns the last state(s), h and for LSTM c: use Layer::call()
+//   initial state   the layer called with {x, h} (LSTM {x, h, c}) starts from there instead of zeros
+//   stateful        starts from the last state of the batch before, sample by sample, until
+//                   Model::reset_states(). Every batch then has `stateful_batch_size` samples, in order.
+//   go_backwards    reads the steps from the last to the first; sequences are in the order they are made
+//   dropout         of the input and of the state where they meet the weights: a mask drawn once per
+//   sequence,
+//                   one for all gates, or for each gate where there is recurrent_dropout, as in Keras
+//   activations     tanh with sigmoid gates have kernels of their own. Others run on a slower path, and the
+//                   plan says so.
+//
+// A training step keeps per sample and step 4 * units bytes for h and 16 * units (GRU; reset before 12, LSTM
+// 20, SimpleRNN 0), with units rounded up to 16: src/ops/recurrent.hpp says of what.
+struct SimpleRNNOptions {
+  ActivationFunction activation = tanh;
+  bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
+  Initializer recurrent_initializer = orthogonal();
+  Initializer bias_initializer = zeros;
+  double dropout = 0;
+  double recurrent_dropout = 0;
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  std::int64_t stateful_batch_size = 0;
+  std::string name = {};
+};
+GPUNN_API Layer SimpleRNN(std::int64_t units, SimpleRNNOptions options = {},
+                          SourceLocation where = SourceLocation::current());
+
+struct GRUOptions {
+  ActivationFunction activation = tanh;
+  ActivationFunction recurrent_activation = sigmoid;
+  bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
+  Initializer recurrent_initializer = orthogonal();
+  Initializer bias_initializer = zeros;
+  double dropout = 0;
+  double recurrent_dropout = 0;
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  std::int64_t stateful_batch_size = 0;
+  bool reset_after = true;  // the reset gate acts on h U rather than on h
+  std::string name = {};
+};
+GPUNN_API Layer GRU(std::int64_t units, GRUOptions options = {},
+                    SourceLocation where = SourceLocation::current());
+
+struct LSTMOptions {
+  ActivationFunction activation = tanh;
+  ActivationFunction recurrent_activation = sigmoid;
+  bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
+  Initializer recurrent_initializer = orthogonal();
+  Initializer bias_initializer = zeros;
+  bool unit_forget_bias = true;  // the forget gate's bias starts at 1
+  double dropout = 0;
+  double recurrent_dropout = 0;
+  bool return_sequences = false;
+  bool return_state = false;
+  bool go_backwards = false;
+  bool stateful = false;
+  std::int64_t stateful_batch_size = 0;
+  std::string name = {};
+};
+GPUNN_API Layer LSTM(std::int64_t units, LSTMOptions options = {},
+                     SourceLocation where = SourceLocation::current());
 
 }  // namespace gpunn

@@ -18,10 +18,23 @@ Implementation dropout(const OpCall& call, const Target&) {
                 });
 }
 
+Implementation dropout_mask(const OpCall& call, const Target&) {
+  const auto attrs = call.attrs_as<ops::DropoutMaskAttrs>();
+  const std::int64_t row = attrs.row.elements();
+  return sliced("simd philox", "counters of the whole batch", [=](const Slice& s) {
+    const auto& [rate, stream] = attrs.dropout;
+    const PhiloxKey key{s.step->seed, stream, static_cast<std::uint32_t>(s.step->step)};
+    std::fill_n(s.out(0), s.rows * row, 1.0f);
+    simd::kernels().random.dropout(key, static_cast<std::uint64_t>(s.first * row), rate, s.rows * row,
+                                   s.out(0), s.out(0), false);
+  });
+}
+
 }  // namespace
 
 void implement_dropout(Registry& registry) {
   registry.add("dropout", dropout);
+  registry.add("dropout_mask", dropout_mask);
 }
 
 }  // namespace gpunn::cpu

@@ -1,6 +1,7 @@
 #include "src/ops/dropout.hpp"
 
 #include "kernels/dropout.hpp"
+#include "kernels/elementwise.hpp"
 #include "src/cuda/registry.hpp"
 
 namespace gpunn::cuda {
@@ -16,10 +17,24 @@ Implementation forward(const OpCall& call, const Target&) {
   });
 }
 
+Implementation mask(const OpCall& call, const Target&) {
+  const ops::DropoutAttrs& attrs = call.attrs_as<ops::DropoutMaskAttrs>().dropout;
+  const kernels::DropoutAttributes attributes{attrs.rate, attrs.stream};
+  const std::int64_t n = call.outputs[0].shape.elements();
+  return own_kernel(
+      [=](const Launch& l) {
+        kernels::fill(gpu_of(l), n, 1.0f, l.out(0));
+        kernels::dropout(gpu_of(l), attributes, static_cast<const kernels::StepState*>(l.step),
+                         kernels::Accumulate::overwrite, n, l.out(0), l.out(0));
+      },
+      2);
+}
+
 }  // namespace
 
 void implement_dropout() {
   register_op("dropout", forward);
+  register_op("dropout_mask", mask);
 }
 
 }  // namespace gpunn::cuda

@@ -11,6 +11,7 @@ void fuse_forward(Graph& graph, std::string_view device) {
   passes::fuse_losses(graph);
   passes::fuse_epilogues(graph);
   if (find_backend(device).computes("conv2d_pool")) passes::fuse_pools(graph);
+  if (find_backend(device).computes("recurrent_pack")) passes::pack_recurrent(graph);
 }
 
 Planned plan_graph(Graph graph, const VariableStore& variables, int threads, const CompileOptions& options) {

@@ -78,6 +78,8 @@ class Scheduler {
 
   void run() {
     for (const Segment segment : {Segment::gradients, Segment::reduce, Segment::update}) {
+      // What prepares the slices (packed weights) comes first, so that nothing divides them.
+      if (plan_.sliced) parallel_region(segment);
       while (remaining(segment)) {
         const bool sliced = sliced_region(segment), whole = parallel_region(segment);
         if (!sliced && !whole) throw UsageError("the graph cannot be ordered: a node waits for itself");

@@ -22,6 +22,7 @@ constexpr InitializerName kInitializers[] = {
     {Initializer::Kind::glorot_normal, "glorot_normal", nullptr, nullptr},
     {Initializer::Kind::he_uniform, "he_uniform", nullptr, nullptr},
     {Initializer::Kind::he_normal, "he_normal", nullptr, nullptr},
+    {Initializer::Kind::orthogonal, "orthogonal", "gain", nullptr},
 };
 
 constexpr ActivationFunction kActivations[] = {ActivationFunction::linear,  ActivationFunction::relu,
@@ -72,6 +73,48 @@ Layer batch_normalization(const ConfigReader& c, std::string name) {
       {});
 }
 
+Layer embedding(const ConfigReader& c, std::string name) {
+  return Embedding(c.integer("input_dim", 0), c.integer("output_dim", 0),
+                   {.embeddings_initializer = c.initializer("embeddings_initializer", random_uniform()),
+                    .mask_zero = c.boolean("mask_zero", false),
+                    .name = std::move(name)},
+                   {});
+}
+
+// What the three recurrent layers have in common.
+template <class Options>
+Options recurrent(const ConfigReader& c, std::string name) {
+  Options o;
+  o.activation = c.activation("activation", tanh);
+  o.use_bias = c.boolean("use_bias", true);
+  o.kernel_initializer = c.initializer("kernel_initializer", glorot_uniform);
+  o.recurrent_initializer = c.initializer("recurrent_initializer", orthogonal());
+  o.bias_initializer = c.initializer("bias_initializer", zeros);
+  o.dropout = c.number("dropout", 0);
+  o.recurrent_dropout = c.number("recurrent_dropout", 0);
+  o.return_sequences = c.boolean("return_sequences", false);
+  o.return_state = c.boolean("return_state", false);
+  o.go_backwards = c.boolean("go_backwards", false);
+  o.stateful = c.boolean("stateful", false);
+  o.stateful_batch_size = c.integer("stateful_batch_size", 0);
+  o.name = std::move(name);
+  return o;
+}
+
+Layer gru(const ConfigReader& c, std::string name) {
+  auto options = recurrent<GRUOptions>(c, std::move(name));
+  options.recurrent_activation = c.activation("recurrent_activation", sigmoid);
+  options.reset_after = c.boolean("reset_after", true);
+  return GRU(c.integer("units", 0), std::move(options), {});
+}
+
+Layer lstm(const ConfigReader& c, std::string name) {
+  auto options = recurrent<LSTMOptions>(c, std::move(name));
+  options.recurrent_activation = c.activation("recurrent_activation", sigmoid);
+  options.unit_forget_bias = c.boolean("unit_forget_bias", true);
+  return LSTM(c.integer("units", 0), std::move(options), {});
+}
+
 struct LayerType {
   std::string_view type;
   FromConfig make;
@@ -102,6 +145,15 @@ const LayerType kLayerTypes[] = {
     {"Concatenate",
      [](C c, N n) { return Concatenate({.axis = static_cast<int>(c.integer("axis", -1)), .name = n}, {}); }},
     {"BatchNormalization", batch_normalization},
+    {"Embedding", embedding},
+    {"Masking",
+     [](C c, N n) {
+       return Masking({.mask_value = static_cast<float>(c.number("mask_value", 0)), .name = n}, {});
+     }},
+    {"SimpleRNN",
+     [](C c, N n) { return SimpleRNN(c.integer("units", 0), recurrent<SimpleRNNOptions>(c, n), {}); }},
+    {"GRU", gru},
+    {"LSTM", lstm},
 };
 
 }  // namespace
@@ -176,8 +228,8 @@ std::string ConfigReader::text(const char* key, const std::string& otherwise) co
   return value->get<std::string>();
 }
 
-ActivationFunction ConfigReader::activation(const char* key) const {
-  const std::string name = text(key, "linear");
+ActivationFunction ConfigReader::activation(const char* key, ActivationFunction otherwise) const {
+  const std::string name = text(key, std::string(to_string(otherwise)));
   for (const ActivationFunction function : kActivations) {
     if (to_string(function) == name) return function;
   }
@@ -193,8 +245,11 @@ Initializer ConfigReader::initializer(const char* key, Initializer otherwise) co
                                                 : "";
   for (const InitializerName& known : kInitializers) {
     if (known.name != name) continue;
+    // A bare "orthogonal" has the gain 1.
+    const double otherwise_number = known.kind == Initializer::Kind::orthogonal ? 1 : 0;
     const auto number = [&](const char* of) {
-      return of == nullptr ? 0.0f : static_cast<float>(numbers.number(of, 0));
+      if (of == nullptr) return 0.0f;
+      return static_cast<float>(value->is_object() ? numbers.number(of, otherwise_number) : otherwise_number);
     };
     return {known.kind, number(known.a), number(known.b)};
   }

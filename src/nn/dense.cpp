@@ -13,6 +13,7 @@ class DenseLayer final : public LayerDefinition {
   }
 
   std::string_view type() const override { return "Dense"; }
+  MaskUse mask_use() const override { return MaskUse::pass; }
 
   VariableSpecs variables(const Specs& x) const override {
     expects(x[0].shape.rank() >= 1, "needs at least one axis of features");

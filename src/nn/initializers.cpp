@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "gpunn/random.hpp"
 
@@ -31,6 +33,37 @@ void fill_truncated_normal(const PhiloxKey& key, double deviation, std::span<flo
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] =
         static_cast<float>(deviation / kTruncatedDeviation * static_cast<double>(truncated_normal(key, i)));
+  }
+}
+
+// The Q of a random normal matrix [more, fewer], whose R has a positive diagonal: what Gram and Schmidt make.
+// Twice over, for columns that are orthogonal to double's precision. `values` is [rows, columns].
+void fill_orthogonal(const PhiloxKey& key, double gain, std::int64_t rows, std::int64_t columns,
+                     std::span<float> values) {
+  const std::int64_t length = std::max(rows, columns), count = std::min(rows, columns);
+  std::vector<std::vector<double>> vectors;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::vector<double> v(static_cast<std::size_t>(length));
+    for (std::int64_t k = 0; k < length; ++k) {
+      v[static_cast<std::size_t>(k)] =
+          static_cast<double>(normal01(key, static_cast<std::uint64_t>(k * count + i)));
+    }
+    for (int pass = 0; pass < 2; ++pass) {
+      for (const auto& other : vectors) {
+        const double share = std::inner_product(v.begin(), v.end(), other.begin(), 0.0);
+        for (std::size_t k = 0; k < v.size(); ++k) v[k] -= share * other[k];
+      }
+    }
+    const double norm = std::sqrt(std::inner_product(v.begin(), v.end(), v.begin(), 0.0));
+    for (double& x : v) x /= norm;
+    vectors.push_back(std::move(v));
+  }
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const auto i = static_cast<std::size_t>(rows < columns ? r : c);
+      const auto k = static_cast<std::size_t>(rows < columns ? c : r);
+      values[static_cast<std::size_t>(r * columns + c)] = static_cast<float>(gain * vectors[i][k]);
+    }
   }
 }
 
@@ -76,6 +109,11 @@ void initialize(const Initializer& initializer, const Shape& shape, std::uint64_
     }
     case Kind::glorot_normal:
       return fill_truncated_normal(key, std::sqrt(2.0 / (fan.in + fan.out)), values);
+    case Kind::orthogonal: {
+      const std::int64_t columns = shape.rank() == 0 ? 1 : shape[-1];
+      const std::int64_t rows = columns == 0 ? 0 : shape.elements() / columns;
+      return fill_orthogonal(key, a, rows, columns, values);
+    }
     case Kind::he_normal:
       return fill_truncated_normal(key, std::sqrt(2.0 / fan.in), values);
   }

@@ -6,7 +6,8 @@ namespace gpunn {
 
 namespace {
 
-Symbolic call(const nn::Definition& layer, const std::vector<Symbolic>& x, SourceLocation where) {
+std::vector<Symbolic> call_all(const nn::Definition& layer, const std::vector<Symbolic>& x,
+                               SourceLocation where) {
   if (layer == nullptr) throw UsageError("an Input is not a layer that can be called", where);
   auto node = std::make_shared<nn::SymbolicNode>();
   node->layer = layer;
@@ -16,8 +17,25 @@ Symbolic call(const nn::Definition& layer, const std::vector<Symbolic>& x, Sourc
     node->inputs.push_back(input.node());
     specs.push_back(input.node()->spec);
   }
-  node->spec = nn::infer(*layer, layer->name(), specs, where);
-  return Symbolic(std::move(node));
+  specs = nn::infer(*layer, layer->name(), specs, where);
+  node->spec = specs.at(0);
+  std::vector<Symbolic> outputs{Symbolic(node)};
+  for (std::size_t i = 1; i < specs.size(); ++i) {
+    auto other = std::make_shared<nn::SymbolicNode>(*node);
+    other->spec = specs[i];
+    other->first = node;
+    other->output = static_cast<int>(i);
+    outputs.emplace_back(std::move(other));
+  }
+  return outputs;
+}
+
+Symbolic call_one(const nn::Definition& layer, const std::vector<Symbolic>& x, SourceLocation where) {
+  std::vector<Symbolic> outputs = call_all(layer, x, where);
+  if (outputs.size() > 1) {
+    throw UsageError(cat("this ", layer->type(), " returns ", outputs.size(), " values: use call()"), where);
+  }
+  return outputs[0];
 }
 
 }  // namespace
@@ -38,11 +56,15 @@ Layer::Layer(const Symbolic& input) : input_(input) {
 }
 
 Symbolic Layer::operator()(const Symbolic& x, SourceLocation where) const {
-  return call(definition_, {x}, where);
+  return call_one(definition_, {x}, where);
 }
 
 Symbolic Layer::operator()(const std::vector<Symbolic>& x, SourceLocation where) const {
-  return call(definition_, x, where);
+  return call_one(definition_, x, where);
+}
+
+std::vector<Symbolic> Layer::call(const std::vector<Symbolic>& x, SourceLocation where) const {
+  return call_all(definition_, x, where);
 }
 
 Symbolic Input(const Shape& shape, InputOptions options, SourceLocation where) {
@@ -76,7 +98,7 @@ std::string describe(const LayerDefinition& layer, std::string_view name, const 
   return text;
 }
 
-Spec trial_emission(const LayerDefinition& layer, const Specs& inputs) {
+Specs trial_emission(const LayerDefinition& layer, const Specs& inputs) {
   constexpr std::int64_t kBatch = 1;  // any would do
   Graph graph;
   Emission e{.graph = graph, .mode = Mode::train};
@@ -86,18 +108,23 @@ Spec trial_emission(const LayerDefinition& layer, const Specs& inputs) {
     e.variables.push_back(graph.external(variable.name, {variable.shape},
                                          {variable.trainable ? Store::parameters : Store::state}));
   }
-  Spec spec = graph.spec(layer.emit(e));
-  spec.shape = spec.shape.without_front();
-  return spec;
+  Specs specs;
+  for (const ValueId id : layer.emit_all(e)) {
+    specs.push_back(graph.spec(id));
+    specs.back().shape = specs.back().shape.without_front();
+  }
+  return specs;
 }
 
 }  // namespace
 
-Spec infer(const LayerDefinition& layer, std::string_view name, const Specs& inputs, SourceLocation where) {
+Specs infer(const LayerDefinition& layer, std::string_view name, const Specs& inputs, SourceLocation where) {
   if (!layer.takes(inputs.size())) {
-    throw ShapeError(cat(describe(layer, name, inputs), ": takes ",
-                         layer.takes(1) ? "one input" : "two or more inputs", ", not ", inputs.size()),
-                     where);
+    throw ShapeError(
+        cat(describe(layer, name, inputs), ": takes ",
+            layer.takes(2) ? layer.takes(1) ? "one input and its states" : "two or more inputs" : "one input",
+            ", not ", inputs.size()),
+        where);
   }
   try {
     return trial_emission(layer, inputs);

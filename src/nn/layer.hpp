@@ -24,6 +24,7 @@ struct VariableSpec {
   Shape shape;
   Initializer initializer;
   bool trainable = true;
+  std::int64_t ones_begin = 0, ones_end = 0;  // these elements are 1 at first, whatever the initializer
 };
 using VariableSpecs = std::vector<VariableSpec>;
 
@@ -41,15 +42,25 @@ struct Emission {
   Graph& graph;
   Mode mode = Mode::predict;
   std::string_view layer = {};
-  ValueIds x = {};                              // its inputs, [batch, ...]
-  ValueIds variables = {};                      // in the order of LayerDefinition::variables
-  std::uint32_t stream = 0;                     // names this layer's random numbers
+  ValueIds x = {};           // its inputs, [batch, ...]
+  ValueIds masks = {};       // of the inputs: u8 [batch, steps], 0 for padding; kNoValue or missing: none
+  ValueIds variables = {};   // in the order of LayerDefinition::variables
+  std::uint32_t stream = 0;  // names this layer's random numbers
   std::vector<StateUpdate>* updates = nullptr;  // where to leave them; null: nobody wants them
 
   const Shape& shape(std::size_t input = 0) const { return graph.spec(x[input]).shape; }
+  ValueId mask() const { return masks.empty() ? kNoValue : masks[0]; }
   void update(std::string_view op, ValueIds inputs, Attrs attrs) const {
     if (updates) updates->push_back({std::string(layer), op, std::move(inputs), std::move(attrs)});
   }
+};
+
+// What a layer does with the mask of its (first) input.
+enum class MaskUse : std::uint8_t {
+  lose,  // knows nothing of masks: the model warns that it ends here
+  take,  // reads it; what it returns needs none
+  pass,  // returns it with its first output
+  make,  // returns one of its own: LayerDefinition::mask()
 };
 
 class LayerDefinition {
@@ -61,6 +72,12 @@ class LayerDefinition {
   // The variables for inputs of these per-sample specs. Throws ShapeError through `reject`.
   virtual VariableSpecs variables(const Specs&) const { return {}; }
   virtual ValueId emit(const Emission& e) const = 0;
+  // For layers with several outputs; emit() returns the first.
+  virtual ValueIds emit_all(const Emission& e) const { return {emit(e)}; }
+  virtual MaskUse mask_use() const { return MaskUse::lose; }
+  virtual ValueId mask(const Emission&) const { return kNoValue; }
+  // The ids that its (i32) input may hold are below this; 0: they are no ids.
+  virtual std::int64_t vocabulary() const { return 0; }
   virtual Json config() const { return Json::object(); }  // Keras's arguments, for save()
   virtual bool takes(std::size_t inputs) const { return inputs == 1; }
 
@@ -90,11 +107,13 @@ struct SymbolicNode {
   Spec spec;         // of one sample
   std::string name;  // of an input
   SourceLocation where;
+  std::shared_ptr<const SymbolicNode> first = nullptr;  // of an output after the first: the first
+  int output = 0;                                       // which one it is
 };
 
-// The per-sample result of `layer` (called `name` in messages) on inputs of these per-sample specs, found by
+// The per-sample results of `layer` (called `name` in messages) on inputs of these per-sample specs, found by
 // emitting it into a scratch graph: shapes have one source, the ops. Throws ShapeError naming all of them.
-Spec infer(const LayerDefinition& layer, std::string_view name, const Specs& inputs, SourceLocation where);
+Specs infer(const LayerDefinition& layer, std::string_view name, const Specs& inputs, SourceLocation where);
 
 // y = function(x); x itself for linear.
 ValueId emit_activation(Graph& graph, ValueId x, ActivationFunction function);
@@ -114,7 +133,7 @@ class ConfigReader {
   double number(const char* key, double otherwise) const;
   bool boolean(const char* key, bool otherwise) const;
   std::string text(const char* key, const std::string& otherwise) const;
-  ActivationFunction activation(const char* key) const;
+  ActivationFunction activation(const char* key, ActivationFunction otherwise = linear) const;
   Initializer initializer(const char* key, Initializer otherwise) const;
   Padding padding(const char* key) const;
   Size2 size(const char* key, Size2 otherwise) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "src/core/log.hpp"
 #include "src/core/text.hpp"
 #include "src/nn/initializers.hpp"
 
@@ -56,6 +57,11 @@ Network Network::chain(const std::vector<Layer>& layers, SourceLocation where) {
                        layers[i].input()->node()->where);
     }
     value = network.add_call(definition, {value}, definition->where());
+    if (const int outputs = network.calls_.back().outputs; outputs > 1) {
+      throw UsageError(
+          cat("a ", definition->type(), " that returns ", outputs, " values cannot stand in a Sequential"),
+          definition->where());
+    }
   }
   network.outputs_ = {value};
   return network;
@@ -90,6 +96,8 @@ void Network::add_input(const SymbolicNode& node) {
   }
   input_names_.push_back(std::move(name));
   values_.push_back(node.spec);
+  masked_.push_back(false);
+  makers_.push_back(-1);
 }
 
 // The number of the node's value; adds what it depends on first.
@@ -100,6 +108,7 @@ int Network::visit(const std::shared_ptr<const SymbolicNode>& node,
     throw UsageError("an output of the model depends on this Input(), which is not among its inputs",
                      node->where);
   }
+  if (node->first != nullptr) return visit(node->first, values) + node->output;
   std::vector<int> inputs;
   for (const auto& input : node->inputs) inputs.push_back(visit(input, values));
   const int value = add_call(node->layer, std::move(inputs), node->where);
@@ -111,10 +120,23 @@ int Network::add_call(const Definition& definition, std::vector<int> inputs, Sou
   Specs specs;
   for (const int input : inputs) specs.push_back(values_[static_cast<std::size_t>(input)]);
   const int layer = layer_index(definition, specs, where);
-  values_.push_back(infer(*definition, layers_[static_cast<std::size_t>(layer)].name, specs, where));
-  const int output = static_cast<int>(values_.size()) - 1;
-  calls_.push_back({layer, std::move(inputs), output, where});
-  return output;
+  const std::string& name = layers_[static_cast<std::size_t>(layer)].name;
+  const int first = static_cast<int>(values_.size());
+  const Specs made = infer(*definition, name, specs, where);
+  const MaskUse use = definition->mask_use();
+  const bool masked = masked_[static_cast<std::size_t>(inputs[0])];
+  if (masked && use == MaskUse::lose) {
+    log_warning(
+        cat("layer '", name, "' (", definition->type(), ") knows nothing of masks: its input's ends here"));
+  }
+  for (const Spec& spec : made) {
+    values_.push_back(spec);
+    masked_.push_back(values_.size() == static_cast<std::size_t>(first) + 1 &&
+                      (use == MaskUse::make || (use == MaskUse::pass && masked)));
+    makers_.push_back(static_cast<int>(calls_.size()));
+  }
+  calls_.push_back({layer, std::move(inputs), first, where, static_cast<int>(made.size())});
+  return first;
 }
 
 // The layer's place; adds it when this is its first call.
@@ -153,7 +175,17 @@ std::string Network::unique_name(const LayerDefinition& definition) const {
 const std::string& Network::value_name(int value) const {
   const auto index = static_cast<std::size_t>(value);
   if (index < inputs()) return input_names_[index];
-  return layers_[static_cast<std::size_t>(calls_[index - inputs()].layer)].name;
+  return layers_[static_cast<std::size_t>(calls_[static_cast<std::size_t>(makers_[index])].layer)].name;
+}
+
+std::int64_t Network::vocabulary(std::size_t i) const {
+  std::int64_t least = 0;
+  for (const Call& call : calls_) {
+    const std::int64_t limit = layers_[static_cast<std::size_t>(call.layer)].definition->vocabulary();
+    if (limit > 0 && call.inputs[0] == static_cast<int>(i))
+      least = least == 0 ? limit : std::min(least, limit);
+  }
+  return least;
 }
 
 bool Network::is_chain() const {
@@ -180,6 +212,10 @@ void Network::initialize(const VariableStore& store, std::uint64_t seed) const {
       Tensor values = store.tensor(index);
       nn::initialize(variable.initializer, variable.shape, seed, static_cast<std::uint32_t>(index),
                      values.data<float>());
+      const auto ones =
+          values.data<float>().subspan(static_cast<std::size_t>(variable.ones_begin),
+                                       static_cast<std::size_t>(variable.ones_end - variable.ones_begin));
+      std::fill(ones.begin(), ones.end(), 1.0f);
       ++index;
     }
   }
@@ -192,17 +228,25 @@ Network::Trace Network::trace(Graph& graph, Mode mode, const ValueIds& inputs,
     const Variable& variable = store.variables()[i];
     trace.variables.push_back(graph.external(variable.name, variable.spec, store.place(static_cast<int>(i))));
   }
-  ValueIds values = inputs;
+  ValueIds values = inputs, masks(inputs.size(), kNoValue);
   for (const Call& call : calls_) {
     const NamedLayer& layer = layers_[static_cast<std::size_t>(call.layer)];
     Emission e{.graph = graph, .mode = mode, .layer = layer.name, .updates = &trace.updates};
     e.stream = static_cast<std::uint32_t>(call.output);  // each call of a shared dropout draws its own
-    for (const int input : call.inputs) e.x.push_back(values[static_cast<std::size_t>(input)]);
+    for (const int input : call.inputs) {
+      e.x.push_back(values[static_cast<std::size_t>(input)]);
+      e.masks.push_back(masks[static_cast<std::size_t>(input)]);
+    }
     for (std::size_t i = 0; i < layer.variables.size(); ++i) {
       e.variables.push_back(trace.variables[static_cast<std::size_t>(layer.first_variable) + i]);
     }
     graph.set_layer(layer.name, call.where);
-    values.push_back(layer.definition->emit(e));
+    const ValueIds made = layer.definition->emit_all(e);
+    values.insert(values.end(), made.begin(), made.end());
+    masks.resize(values.size(), kNoValue);
+    ValueId& mask = masks[static_cast<std::size_t>(call.output)];
+    if (layer.definition->mask_use() == MaskUse::pass) mask = e.mask();
+    if (layer.definition->mask_use() == MaskUse::make) mask = layer.definition->mask(e);
   }
   graph.set_layer("");
   for (const int output : outputs_) trace.outputs.push_back(values[static_cast<std::size_t>(output)]);

@@ -13,12 +13,13 @@ namespace gpunn::nn {
 
 class Network {
  public:
-  // One use of a layer. Values are numbered: inputs first, then one per call.
+  // One use of a layer. Values are numbered: inputs first, then those that each call makes.
   struct Call {
     int layer = 0;  // index into layers()
     std::vector<int> inputs;
-    int output = 0;
+    int output = 0;  // the first of its `outputs`
     SourceLocation where;
+    int outputs = 1;
   };
 
   struct NamedLayer {
@@ -52,7 +53,9 @@ class Network {
   const Spec& input(std::size_t i) const { return values_[i]; }
   const Spec& output(std::size_t i) const { return values_[static_cast<std::size_t>(outputs_[i])]; }
   const std::string& value_name(int value) const;  // the layer (or input) that makes it
-  bool is_chain() const;                           // one input, each layer called once, on the one before it
+  // The ids in input `i` must be below this, because an embedding reads it; 0: there is no limit.
+  std::int64_t vocabulary(std::size_t i) const;
+  bool is_chain() const;  // one input, each layer called once, on the one before it
 
   // Adds the variables, named "<layer>/<variable>", in order. REQUIRES: an empty store.
   void declare(VariableStore& store) const;
@@ -77,6 +80,8 @@ class Network {
 
   std::vector<std::string> input_names_;
   std::vector<Spec> values_;
+  std::vector<bool> masked_;  // which values carry a mask
+  std::vector<int> makers_;   // the call that makes a value; -1: an input
   std::vector<NamedLayer> layers_;
   std::vector<Call> calls_;
   std::vector<int> outputs_;

@@ -14,6 +14,7 @@ class BatchNormalizationLayer final : public LayerDefinition {
   }
 
   std::string_view type() const override { return "BatchNormalization"; }
+  MaskUse mask_use() const override { return MaskUse::pass; }
 
   VariableSpecs variables(const Specs& x) const override {
     expects(x[0].shape.rank() >= 1, "needs an axis of channels");

@@ -6,12 +6,22 @@
 namespace gpunn::ops {
 namespace {
 
+void expect_rate(const OpCall& call, float rate) {
+  expects(rate >= 0 && rate < 1, call, "rate must be at least 0 and below 1, not " + std::to_string(rate));
+}
+
 Specs infer(const OpCall& call) {
   expects(call.inputs.size() == 1 && is_f32(call, 0) && call.inputs[0].shape.rank() >= 1, call,
           "takes one f32 input [batch, ...]");
-  const float rate = call.attrs_as<DropoutAttrs>().rate;
-  expects(rate >= 0 && rate < 1, call, "rate must be at least 0 and below 1, not " + std::to_string(rate));
+  expect_rate(call, call.attrs_as<DropoutAttrs>().rate);
   return {call.inputs[0]};
+}
+
+Specs infer_mask(const OpCall& call) {
+  expects(call.inputs.size() == 1 && call.inputs[0].shape.rank() >= 1, call, "takes one input [batch, ...]");
+  const auto& attrs = call.attrs_as<DropoutMaskAttrs>();
+  expect_rate(call, attrs.dropout.rate);
+  return {{attrs.row.with_front(call.inputs[0].shape[0])}};
 }
 
 ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
@@ -27,6 +37,8 @@ void define_dropout(Registry& registry) {
                 .gradient = gradient,
                 .cost = per_output_element<20>,  // ten rounds of Philox make four words
                 .accumulates = 1});
+  registry.add(
+      {.name = "dropout_mask", .outputs = {Rows::each}, .infer = infer_mask, .cost = per_output_element<20>});
 }
 
 }  // namespace gpunn::ops

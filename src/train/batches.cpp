@@ -105,8 +105,13 @@ BatchReader::BatchReader(const DatasetPtr& data, const nn::Network& network, con
   }
   for (std::size_t i = 0; i < inputs_; ++i) {
     const Spec& wanted = network.input(i);
-    add_field(inputs[i], wanted.shape,
-              {.name = cat("input ", i), .dtype = wanted.dtype, .finite = options_.check_data});
+    FieldRule rule{.name = cat("input ", i), .dtype = wanted.dtype, .finite = options_.check_data};
+    if (const std::int64_t vocabulary = network.vocabulary(i); vocabulary > 0) {
+      rule.name += ", a token id,";
+      rule.bounded = true;
+      rule.high = static_cast<double>(vocabulary - 1);
+    }
+    add_field(inputs[i], wanted.shape, std::move(rule));
   }
   if (options_.with_labels) {
     if (targets.size() != 1) {

@@ -108,9 +108,15 @@ def torch_cnn(x, k1, c1, k2, c2, w1, b1, w2, b2):
 TIME, VOCABULARY = 12, 50
 
 
-def sequence(layer, masked=False, width=16, units=12):
-    return [keras.Input((TIME,), dtype="int32"), layers.Embedding(VOCABULARY, width, mask_zero=masked),
+def sequence(layer, masked=False, width=16, units=12, time=TIME, vocabulary=VOCABULARY):
+    return [keras.Input((time,), dtype="int32"), layers.Embedding(vocabulary, width, mask_zero=masked),
             layer(units, return_sequences=True), layer(units), layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")]
+
+
+def reviews():
+    """The network of the reviews, without its dropout."""
+    return sequence(layers.GRU, width=64, units=64, time=100, vocabulary=10000)[:-2] + [
+        layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
 
 
 def torch_sequence(kind, masked):
@@ -170,7 +176,8 @@ def train(family, name, describe, batches, loss, function, attributes):
     confirm(name, start, batches, function, losses, weights)
     assert losses[-1] < losses[0], "the network learns nothing from these batches"
     small = {f"final__{k}": np.asarray(w) for k, w in enumerate(weights) if w.size <= 192}
-    names = [f"{v.path.split('/')[-2]}/{v.name}" for v in model.trainable_variables]
+    owners = [[part for part in v.path.split("/") if not part.endswith("_cell")] for v in model.trainable_variables]
+    names = [f"{path[-2]}/{path[-1]}" for path in owners]
     family.add(name, {"steps": STEPS, "weights": names, "shapes": [w.shape for w in start], **attributes}, losses=losses,
                first_gradient_norms=gradient_norms, final_norms=[np.linalg.norm(w) for w in weights], **small)
 
@@ -189,6 +196,9 @@ def training():
                 attributes = {"batch": 8, "time": TIME, "vocabulary": VOCABULARY, "mask_zero": masked, "embedding": 16, "units": 12}
                 describe = functools.partial(sequence, recurrent.KINDS[kind][0], masked)
                 train(family, name, describe, batches, binary, torch_sequence(kind, masked), attributes)
+        batches = [tokens_batch(0, 32, 100, 10000, False)] * STEPS  # a single one, or 20 steps would learn nothing
+        attributes = {"batch": 32, "same_batch": True, "time": 100, "vocabulary": 10000, "mask_zero": False, "embedding": 64, "units": 64}
+        train(family, "reviews", reviews, batches, binary, torch_sequence("gru", False), attributes)
 
 
 FAMILIES = [training]

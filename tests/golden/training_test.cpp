@@ -1,5 +1,6 @@
 // Twenty steps of the example networks from Keras's weights and batches, through train_on_batch(): the losses
 // are Keras's. The formulas of weights and batches are stated at the head of training.py.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -21,12 +22,17 @@ double u(std::uint32_t stream, std::int64_t i) {
   return (h >> 8) / 16777216.0;
 }
 
-void set_weight(Tensor weight, std::uint32_t number) {
+void set_weight(const std::string& name, Tensor weight, std::uint32_t number) {
   const Shape& shape = weight.shape();
-  if (shape.rank() < 2) return;  // biases start at zero
+  const bool embeddings = name.ends_with("/embeddings");
+  if (name.ends_with("/bias")) {
+    std::ranges::fill(weight.data<float>(), 0.0f);
+    return;
+  }
   double receptive = 1;
   for (int axis = 0; axis + 2 < shape.rank(); ++axis) receptive *= static_cast<double>(shape[axis]);
-  const double scale = std::sqrt(6 / (receptive * static_cast<double>(shape[-2] + shape[-1])));
+  const double glorot = std::sqrt(6 / (receptive * static_cast<double>(shape[-2] + shape[-1])));
+  const double scale = embeddings ? 0.05 : glorot;
   const auto values = weight.data<float>();
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] = static_cast<float>((2 * u(number, static_cast<std::int64_t>(i)) - 1) * scale);
@@ -66,14 +72,36 @@ Batch cnn_batch(std::int64_t row) {
   return batch;
 }
 
-void expect_same_training(Model& model, const std::string& name, Loss loss, Batch (*batch_at)(std::int64_t),
+struct Tokens {
+  std::int64_t batch, time, vocabulary;
+  bool masked;
+
+  Batch operator()(std::int64_t row) const {
+    Batch made{Tensor({batch, time}, Dtype::i32), Tensor({batch, 1})};
+    for (std::int64_t n = 0; n < batch; ++n) {
+      const auto ids = made.x.data<std::int32_t>().subspan(static_cast<std::size_t>(n * time));
+      for (std::int64_t t = 0; t < time; ++t) {
+        ids[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(
+            std::floor(u(101, (row + n) * time + t) * static_cast<double>(vocabulary)));
+      }
+      made.y.data<float>()[static_cast<std::size_t>(n)] = 2 * ids[0] < vocabulary ? 1.0f : 0.0f;
+      const double padding = masked ? std::floor(u(102, row + n) * static_cast<double>(time)) : 0;
+      for (auto t = time - static_cast<std::int64_t>(padding); t < time; ++t)
+        ids[static_cast<std::size_t>(t)] = 0;
+    }
+    return made;
+  }
+};
+
+template <class BatchAt>
+void expect_same_training(Model& model, const std::string& name, Loss loss, const BatchAt& batch_at,
                           std::int64_t batch) {
   const golden::Family family("training");
   const auto names = model.weight_names();
   ASSERT_EQ(names.size(), family.attributes(name)["weights"].size());
   for (std::size_t k = 0; k < names.size(); ++k) {
     EXPECT_EQ(names[k], family.attributes(name)["weights"][k]);
-    set_weight(model.weight(names[k]), static_cast<std::uint32_t>(k));
+    set_weight(names[k], model.weight(names[k]), static_cast<std::uint32_t>(k));
   }
   model.compile({.optimizer = Adam(), .loss = loss});
 
@@ -106,6 +134,45 @@ TEST(GoldenTraining, Convolutional) {
                     Conv2D(64, 3, {.activation = relu}), MaxPooling2D(), Flatten(),
                     Dense(64, {.activation = relu}), Dense(10, {.activation = softmax})});
   expect_same_training(model, "cnn", SparseCategoricalCrossentropy(), cnn_batch, 8);
+}
+
+// The small networks of tokens, with two layers made by recurrent(units, return_sequences).
+template <class Recurrent>
+void expect_same_sequences(const std::string& name, const Recurrent& recurrent) {
+  for (const bool masked : {false, true}) {
+    SCOPED_TRACE(masked ? "masked" : "not masked");
+    Sequential model({Input({12}, {.dtype = Dtype::i32}), Embedding(50, 16, {.mask_zero = masked}),
+                      recurrent(12, true), recurrent(12, false), Dense(8, {.activation = relu}),
+                      Dense(1, {.activation = sigmoid})});
+    expect_same_training(model, name + (masked ? "_masked" : ""), BinaryCrossentropy(),
+                         Tokens{8, 12, 50, masked}, 8);
+  }
+}
+
+TEST(GoldenTraining, SimpleRnn) {
+  expect_same_sequences("simple_rnn", [](std::int64_t units, bool sequences) {
+    return SimpleRNN(units, {.return_sequences = sequences});
+  });
+}
+
+TEST(GoldenTraining, Gru) {
+  expect_same_sequences(
+      "gru", [](std::int64_t units, bool sequences) { return GRU(units, {.return_sequences = sequences}); });
+}
+
+TEST(GoldenTraining, Lstm) {
+  expect_same_sequences("lstm", [](std::int64_t units, bool sequences) {
+    return LSTM(units, {.return_sequences = sequences});
+  });
+}
+
+TEST(GoldenTraining, Reviews) {
+  Sequential model({Input({100}, {.dtype = Dtype::i32}), Embedding(10000, 64),
+                    GRU(64, {.return_sequences = true}), GRU(64), Dense(64, {.activation = relu}),
+                    Dense(1, {.activation = sigmoid})});
+  // One batch again and again, or so few steps would learn nothing.
+  const auto same_batch = [](std::int64_t) { return Tokens{32, 100, 10000, false}(0); };
+  expect_same_training(model, "reviews", BinaryCrossentropy(), same_batch, 32);
 }
 
 }  // namespace

@@ -50,6 +50,27 @@ TEST(Dropout, AnotherSeedStreamOrStepDropsOthers) {
   EXPECT_NE(y, dropped({0.5f, 1}, {.seed = 1, .step = 2}));
 }
 
+TEST(DropoutMask, IsDropoutOfOnes) {
+  for (const Shape& row : {Shape{1, 5}, Shape{3, 37}}) {
+    check({.op = "dropout_mask",
+           .attrs = ops::DropoutMaskAttrs{{0.3f, 5}, row},
+           .inputs = {uniform({9, 2})},
+           .terms = 4,
+           .mostly_zero = true});
+  }
+  Check mask, ones;
+  mask.mostly_zero = ones.mostly_zero = true;
+  const ValueId m = mask.graph.emit1("dropout_mask", {mask.input(uniform({9, 2}))},
+                                     ops::DropoutMaskAttrs{{0.3f, 5}, Shape{4}});
+  const ValueId y = ones.graph.emit1("dropout", {ones.input(given({9, 4}, std::vector<double>(36, 1)))},
+                                     DropoutAttrs{0.3f, 5});
+  mask.run();
+  ones.run();
+  EXPECT_EQ(mask.reference(m), ones.reference(y));
+  expect_shape_error("dropout_mask", ops::DropoutMaskAttrs{{1.0f, 5}, Shape{4}}, {{Shape{2, 3}}},
+                     "rate must be at least 0 and below 1");
+}
+
 TEST(Dropout, WrongShapesAndRates) {
   expect_shape_error("dropout", DropoutAttrs{1.0f}, {{Shape{2, 3}}}, "rate must be at least 0 and below 1");
   expect_shape_error("dropout", DropoutAttrs{-0.1f}, {{Shape{2, 3}}}, "rate must be");

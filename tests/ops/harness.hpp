@@ -3,7 +3,8 @@
 // A Check holds a graph and the values of its inputs. run() computes it on the reference in double and, node
 // by node, on the CPU from the same inputs (rounded to float), cut into slices of several sizes. Outputs are
 // overwritten on memory full of NaN and, where the op can, added onto other content; guards around every
-// buffer find what is written beside it.
+// buffer find what is written beside it. What an op keeps for its own other half (OpDef::opaque) is handed
+// on, not compared.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -61,12 +62,14 @@ class Check {
   using Values = std::vector<std::vector<double>>;
   void compare_nodes();
   void compare_node(const Node& node, const Values& inputs, const Values& want, const Values& changed);
+  Values with_opaque(const Node& node, Values inputs, std::int64_t rows) const;
   void compare_run(const Node& node, const Values& outputs, const Values& expected, const Values& inputs,
                    const Values& changed);
   void compare_with_differences(std::size_t forward_nodes, ValueId loss, const ValueIds& wrt,
                                 const ValueIds& gradients);
 
   std::map<ValueId, std::vector<double>> inputs_, results_;
+  std::map<std::pair<ValueId, std::int64_t>, std::vector<double>> opaque_;  // by slice rows
   std::map<std::string, std::string> implementations_;
 };
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "src/cpu/simd/dispatch.hpp"
-#include "tests/rnn/reference.hpp"
+#include "tests/reference/rnn.hpp"
 
 namespace gpunn::cpu::simd {
 

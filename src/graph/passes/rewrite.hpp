@@ -41,6 +41,8 @@ void fuse_losses(
     Graph& graph);  // softmax or sigmoid + cross-entropy of its output: one stable op on the logits
 void fuse_epilogues(Graph& graph);  // dense or convolution + bias + activation
 void fuse_pools(Graph& graph);      // convolution + max pool, where there is a kernel for both at once
+void pack_recurrent(Graph& graph);  // recurrent weights, in the order in which the device reads them, once
+                                    // per step
 // After gradients():
 void fuse_slopes(
     Graph& graph);  // gradient of a matrix product or convolution + slope of the activation before it

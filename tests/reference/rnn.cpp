@@ -1,4 +1,4 @@
-#include "tests/rnn/reference.hpp"
+#include "tests/reference/rnn.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,15 @@
+// Which steps of a sequence are real and which are padding.
+//
+// sequence_mask:  x f32 or i32 [batch, steps, ...] -> mask u8 [batch, steps]  (rows each)
+//                 1 where any number of the step differs from SequenceMaskAttrs::value; NaN differs
+// apply_mask:     x f32 [batch, steps, ...], mask u8 [batch, steps] -> y: x where the mask is 1, else 0
+//                 (rows each, accumulates); the gradient is the same op on dy
+#pragma once
+
+namespace gpunn::ops {
+
+struct SequenceMaskAttrs {
+  float value = 0;
+};
+
+}  // namespace gpunn::ops

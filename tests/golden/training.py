@@ -108,15 +108,14 @@ def torch_cnn(x, k1, c1, k2, c2, w1, b1, w2, b2):
 TIME, VOCABULARY = 12, 50
 
 
-def sequence(layer, masked=False, width=16, units=12, time=TIME, vocabulary=VOCABULARY):
+def sequence(layer, masked=False, width=16, units=12, dense=8, time=TIME, vocabulary=VOCABULARY):
     return [keras.Input((time,), dtype="int32"), layers.Embedding(vocabulary, width, mask_zero=masked),
-            layer(units, return_sequences=True), layer(units), layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")]
+            layer(units, return_sequences=True), layer(units), layers.Dense(dense, "relu"), layers.Dense(1, "sigmoid")]
 
 
 def reviews():
     """The network of the reviews, without its dropout."""
-    return sequence(layers.GRU, width=64, units=64, time=100, vocabulary=10000)[:-2] + [
-        layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
+    return sequence(layers.GRU, width=64, units=64, dense=64, time=100, vocabulary=10000)
 
 
 def torch_sequence(kind, masked):

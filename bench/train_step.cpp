@@ -1,11 +1,11 @@
 // Trains one of the benchmark networks through the public fit() on data that lies in memory, as
 // bench/compare.py has the peers do it, and prints one line of JSON:
 //
-//   train_step --network ffn|cnn [--batch 32] [--threads 1] [--seconds 3 | --epochs 1] [--plan]
+//   train_step --network ffn|cnn|gru|lstm|rnn [--batch 32] [--threads 1] [--seconds 3 | --epochs 1] [--plan]
 //
-// An epoch is 1,000 steps of the FFN, 100 of the CNN. `samples_per_second` counts everything an epoch does:
-// shuffling, gathering, loss, accuracy, update. With --seconds, as many epochs as fill them, after one to
-// warm up.
+// An epoch is 1,000 steps of the FFN, 100 of the CNN, 40 of the recurrent networks. `samples_per_second`
+// counts everything an epoch does: shuffling, gathering, loss, accuracy, update. With --seconds, as many
+// epochs as fill them, after one to warm up.
 
 #include <gpunn/gpunn.hpp>
 
@@ -29,7 +29,7 @@ struct Arguments {
 
 [[noreturn]] void usage(const std::string& what) {
   std::fprintf(stderr,
-               "train_step: %s\nusage: train_step --network ffn|cnn [--batch N] [--threads N] "
+               "train_step: %s\nusage: train_step --network ffn|cnn|gru|lstm|rnn [--batch N] [--threads N] "
                "[--seconds S | --epochs N] [--plan]\n",
                what.c_str());
   std::exit(2);
@@ -114,10 +114,53 @@ Task cnn(const Arguments& arguments) {
   return task;
 }
 
+// Two recurrent layers, made by layer(units, return_sequences), over embedded random tokens.
+template <class Recurrent>
+Task tokens(const Arguments& arguments, const Recurrent& layer) {
+  constexpr std::int64_t kSteps = 40, kTime = 100, kVocabulary = 10'000, kWidth = 64;
+  const std::int64_t samples = kSteps * arguments.batch;
+  Task task{gpunn::Sequential(
+                {gpunn::Input({kTime}, {.dtype = gpunn::Dtype::i32}), gpunn::Embedding(kVocabulary, kWidth),
+                 layer(kWidth, true), layer(kWidth, false), gpunn::Dense(64, {.activation = gpunn::relu}),
+                 gpunn::Dense(1, {.activation = gpunn::sigmoid})},
+                {.threads = arguments.threads}),
+            gpunn::BinaryCrossentropy(), kSteps, gpunn::Tensor({samples, kTime}, gpunn::Dtype::i32),
+            gpunn::Tensor({samples, 1})};
+  const auto ids = task.x.data<std::int32_t>();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<std::int32_t>(gpunn::uniform01({.seed = 1}, i) * static_cast<float>(kVocabulary));
+  }
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const bool early = ids[static_cast<std::size_t>(i * kTime)] < kVocabulary / 2;
+    task.y.data<float>()[static_cast<std::size_t>(i)] = early ? 1.0f : 0.0f;
+  }
+  return task;
+}
+
+Task make(const Arguments& arguments) {
+  constexpr double kDropout = 0.1;
+  if (arguments.network == "ffn") return ffn(arguments);
+  if (arguments.network == "cnn") return cnn(arguments);
+  if (arguments.network == "gru") {
+    return tokens(arguments, [](std::int64_t units, bool sequences) {
+      return gpunn::GRU(units, {.dropout = kDropout, .return_sequences = sequences});
+    });
+  }
+  if (arguments.network == "lstm") {
+    return tokens(arguments, [](std::int64_t units, bool sequences) {
+      return gpunn::LSTM(units, {.dropout = kDropout, .return_sequences = sequences});
+    });
+  }
+  if (arguments.network == "rnn") {
+    return tokens(arguments, [](std::int64_t units, bool sequences) {
+      return gpunn::SimpleRNN(units, {.dropout = kDropout, .return_sequences = sequences});
+    });
+  }
+  usage("there is no network " + arguments.network);
+}
+
 int run(const Arguments& arguments) {
-  if (arguments.network != "ffn" && arguments.network != "cnn")
-    usage("there is no network " + arguments.network);
-  Task task = arguments.network == "ffn" ? ffn(arguments) : cnn(arguments);
+  Task task = make(arguments);
   task.model.compile({.optimizer = gpunn::Adam(), .loss = task.loss, .metrics = {gpunn::accuracy}});
   if (arguments.plan)
     std::fprintf(stderr, "%s\n", task.model.plan({.batch_size = arguments.batch}).text.c_str());

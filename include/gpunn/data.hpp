@@ -46,6 +46,15 @@ class GPUNN_API Dataset {
   // reads ahead, while other threads may be calling it too. What it throws comes out of fit().
   virtual void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const = 0;
 
+  // Sequences may lie in buckets: fit() and evaluate() then make every batch of one bucket's samples. Lengths
+  // ascend, and the last is the first extent of every input as inputs() tells it; in a bucket that extent is
+  // the bucket's length. Empty: no buckets.
+  virtual std::vector<std::int64_t> bucket_lengths() const { return {}; }
+  virtual std::size_t bucket_of(std::int64_t sample) const;
+  // read(), for samples that are all of one bucket.
+  virtual void read_bucket(std::size_t bucket, std::span<const std::int64_t> rows,
+                           std::span<std::byte* const> fields) const;
+
   // If all samples lie in memory: one tensor [rows, ...] per field, which spares a copy; else empty.
   virtual std::span<const Tensor> resident() const { return {}; }
   // Replaces samples by their rows in resident(), where the two differ.

@@ -17,3 +17,4 @@
 #include "gpunn/random.hpp"
 #include "gpunn/shape.hpp"
 #include "gpunn/tensor.hpp"
+#include "gpunn/text.hpp"

@@ -8,5 +8,6 @@ namespace gpunn::streams {
 
 inline constexpr std::uint32_t kShuffle = 0xFFFFFFFFu;  // the order of an epoch's samples; step = epoch
 inline constexpr std::uint32_t kSplit = 0xFFFFFFFEu;    // which samples go to the test part
+inline constexpr std::uint32_t kBuckets = 0xFFFFFFFDu;  // the order of an epoch's batches from buckets
 
 }  // namespace gpunn::streams

@@ -8,10 +8,12 @@
 
 namespace gpunn::io {
 
-CsvReader::CsvReader(ByteSource& source, std::string file, char delimiter, std::int64_t max_bytes)
+CsvReader::CsvReader(ByteSource& source, std::string file, char delimiter, std::int64_t max_bytes,
+                     bool quotes)
     : source_(source),
       file_(std::move(file)),
       delimiter_(delimiter),
+      quotes_(quotes),
       bytes_left_(max_bytes),
       buffer_(1 << 16) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -24,7 +26,7 @@ bool CsvReader::fill() {
   position_ = 0;
   filled_ = source_.read(std::as_writable_bytes(std::span(buffer_)));
   bytes_left_ -= static_cast<std::int64_t>(filled_);
-  if (bytes_left_ < 0) throw DataError(cat(file_, ": more text than CsvOptions::max_bytes allows"));
+  if (bytes_left_ < 0) throw DataError(cat(file_, ": more text than max_bytes allows"));
   return filled_ > 0;
 }
 
@@ -58,7 +60,7 @@ bool CsvReader::next(CsvRecord& record) {
 
 // Returns whether another cell follows on the line.
 bool CsvReader::read_cell(CsvRecord& record) {
-  const bool quoted = peek_byte() == '"';
+  const bool quoted = quotes_ && peek_byte() == '"';
   record.cells.push_back({.begin = record.text.size(), .end = 0, .line = line_, .quoted = quoted});
   if (quoted) {
     read_quoted(record);
@@ -77,7 +79,7 @@ bool CsvReader::read_cell(CsvRecord& record) {
 void CsvReader::read_plain(CsvRecord& record) {
   for (int byte = peek_byte(); byte >= 0 && byte != '\n' && byte != '\r'; byte = peek_byte()) {
     if (byte == static_cast<unsigned char>(delimiter_)) return;
-    if (byte == '"') fail(record, "a quote inside a field that does not begin with one");
+    if (quotes_ && byte == '"') fail(record, "a quote inside a field that does not begin with one");
     record.text += static_cast<char>(next_byte());
   }
 }

@@ -27,8 +27,9 @@ struct CsvRecord {
 
 class CsvReader {
  public:
-  // `max_bytes`: throws DataError when the text is longer.
-  CsvReader(ByteSource& source, std::string file, char delimiter, std::int64_t max_bytes);
+  // `max_bytes`: throws DataError when the text is longer. Without `quotes` a quote is a character like
+  // others.
+  CsvReader(ByteSource& source, std::string file, char delimiter, std::int64_t max_bytes, bool quotes = true);
 
   void skip_line();              // up to the next line feed, whatever it holds
   bool next(CsvRecord& record);  // false at the end; lines without any text are passed over
@@ -50,6 +51,7 @@ class CsvReader {
   ByteSource& source_;
   const std::string file_;
   const char delimiter_;
+  const bool quotes_;
   std::int64_t bytes_left_;
   std::vector<char> buffer_;
   std::size_t position_ = 0, filled_ = 0;

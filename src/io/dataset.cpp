@@ -34,11 +34,24 @@ class Subset final : public Dataset {
   std::vector<Field> targets() const override { return whole_->targets(); }
   bool has_weights() const override { return whole_->has_weights(); }
   std::span<const Tensor> resident() const override { return whole_->resident(); }
+  std::vector<std::int64_t> bucket_lengths() const override { return whole_->bucket_lengths(); }
 
   void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
     std::vector<std::int64_t> samples(rows.begin(), rows.end());
     to_samples_of_whole(samples);
     whole_->read(samples, fields);
+  }
+
+  std::size_t bucket_of(std::int64_t sample) const override {
+    to_samples_of_whole({&sample, 1});
+    return whole_->bucket_of(sample);
+  }
+
+  void read_bucket(std::size_t bucket, std::span<const std::int64_t> rows,
+                   std::span<std::byte* const> fields) const override {
+    std::vector<std::int64_t> samples(rows.begin(), rows.end());
+    to_samples_of_whole(samples);
+    whole_->read_bucket(bucket, samples, fields);
   }
 
   void to_resident_rows(std::span<std::int64_t> samples) const override {
@@ -63,6 +76,15 @@ class Subset final : public Dataset {
 Dataset::~Dataset() = default;
 
 void Dataset::to_resident_rows(std::span<std::int64_t>) const {}
+
+std::size_t Dataset::bucket_of(std::int64_t) const {
+  return 0;
+}
+
+void Dataset::read_bucket(std::size_t, std::span<const std::int64_t> rows,
+                          std::span<std::byte* const> fields) const {
+  read(rows, fields);
+}
 
 TensorDataset::TensorDataset(Columns columns, SourceLocation where)
     : input_count_(columns.inputs.size()), has_weights_(columns.weights), input_scale_(columns.input_scale) {

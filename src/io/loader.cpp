@@ -1,9 +1,7 @@
 #include "src/io/loader.hpp"
 
 #include <algorithm>
-#include <numeric>
 
-#include "src/core/random_streams.hpp"
 #include "src/core/text.hpp"
 #include "src/core/thread.hpp"
 #include "src/io/gather.hpp"
@@ -15,6 +13,7 @@ LoaderOptions checked(const DatasetPtr& dataset, const LoaderOptions& options) {
   if (!dataset) throw UsageError("loader: no data set");
   if (options.batch_size < 1) throw UsageError(cat("loader: batch_size is ", options.batch_size));
   if (options.prefetch < 0) throw UsageError(cat("loader: prefetch is ", options.prefetch));
+  if (dataset->size() < 0) throw UsageError(cat("loader: the data set has size ", dataset->size()));
   return options;
 }
 
@@ -24,23 +23,25 @@ Loader::Loader(DatasetPtr dataset, const LoaderOptions& options)
     : dataset_(std::move(dataset)),
       options_(checked(dataset_, options)),
       fields_(fields_of(*dataset_)),
+      inputs_(dataset_->inputs().size()),
       resident_(!dataset_->resident().empty()),
-      samples_(dataset_->size()) {
-  if (samples_ < 0) throw UsageError(cat("loader: the data set has size ", samples_));
-  const std::int64_t round_up = options_.drop_remainder ? 0 : (samples_ % options_.batch_size != 0 ? 1 : 0);
-  batches_ = samples_ / options_.batch_size + round_up;
+      samples_(dataset_->size()),
+      order_(*dataset_, {.batch_size = options_.batch_size,
+                         .shuffle = options_.shuffle,
+                         .drop_remainder = options_.drop_remainder,
+                         .seed = options_.seed,
+                         .buckets = options_.buckets}) {
+  if (resident_ && order_.bucketed()) throw UsageError("loader: data in memory cannot lie in buckets");
   // One batch is in the consumer's hands while the others are read ahead. Rows alone need no reading.
   const std::int64_t slots =
-      resident_ ? 1 : std::min<std::int64_t>(options_.prefetch + 1, std::max<std::int64_t>(batches_, 1));
+      resident_
+          ? 1
+          : std::min<std::int64_t>(options_.prefetch + 1, std::max<std::int64_t>(batches_per_epoch(), 1));
   for (std::int64_t i = 0; i < slots; ++i) slots_.push_back(make_slot());
 }
 
 Loader::~Loader() {
   stop_reading();
-}
-
-std::int64_t Loader::samples_per_epoch() const {
-  return options_.drop_remainder ? batches_ * options_.batch_size : samples_;
 }
 
 Loader::Slot Loader::make_slot() const {
@@ -60,50 +61,51 @@ Loader::Slot Loader::make_slot() const {
   return slot;
 }
 
-void Loader::fill(Slot& slot, const Permutation& order, std::int64_t index) const {
+void Loader::fill(Slot& slot, std::int64_t index) const {
   slot.failure = nullptr;
   try {
-    read_batch(slot, order, index);
+    read_batch(slot, index);
   } catch (...) {
     slot.failure = std::current_exception();
   }
 }
 
-void Loader::read_batch(Slot& slot, const Permutation& order, std::int64_t index) const {
-  const std::int64_t begin = index * options_.batch_size;
-  const std::int64_t size = std::min(options_.batch_size, samples_ - begin);
+void Loader::read_batch(Slot& slot, std::int64_t index) const {
+  const BatchOrder::Batch taken = order_.take(index, slot.rows);
+  const std::int64_t size = taken.size;
   const auto rows = std::span(slot.rows).first(static_cast<std::size_t>(size));
-  if (options_.shuffle) {
-    order.fill(static_cast<std::uint64_t>(begin), rows);
-  } else {
-    std::iota(rows.begin(), rows.end(), begin);
-  }
-  slot.batch = {.index = index, .size = size, .rows = {}, .fields = {}};
+  slot.batch = {
+      .index = index, .size = size, .length = order_.length(taken.bucket), .rows = {}, .fields = {}};
   if (resident_) {
     dataset_->to_resident_rows(rows);
     slot.batch.rows = rows;
     return;
   }
-  dataset_->read(rows, slot.stored_pointers);
+  if (order_.bucketed()) {
+    dataset_->read_bucket(taken.bucket, rows, slot.stored_pointers);
+  } else {
+    dataset_->read(rows, slot.stored_pointers);
+  }
   for (std::size_t i = 0; i < fields_.size(); ++i) {
-    if (slot.stored_pointers[i] != slot.delivered_pointers[i]) {
-      deliver(fields_[i], size, slot.stored_pointers[i], slot.delivered_pointers[i]);
-    }
+    if (slot.stored_pointers[i] == slot.delivered_pointers[i]) continue;
+    Field field = fields_[i];
+    if (order_.bucketed() && i < inputs_)
+      field.shape = field.shape.without_front().with_front(slot.batch.length);
+    deliver(field, size, slot.stored_pointers[i], slot.delivered_pointers[i]);
   }
   slot.batch.fields = slot.delivered_pointers;
 }
 
 void Loader::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
-  if (first_batch < 0 || first_batch > batches_) {
-    throw UsageError(cat("loader: batch ", first_batch, " of an epoch of ", batches_));
+  if (first_batch < 0 || first_batch > batches_per_epoch()) {
+    throw UsageError(cat("loader: batch ", first_batch, " of an epoch of ", batches_per_epoch()));
   }
   stop_reading();
-  order_.emplace(static_cast<std::uint64_t>(samples_),
-                 PhiloxKey{.seed = options_.seed, .stream = streams::kShuffle, .step = epoch});
+  order_.start_epoch(epoch);
+  started_ = true;
   next_batch_ = ready_ = released_ = first_batch;
-  if (!resident_ && options_.prefetch > 0 && first_batch < batches_) {
-    reader_ = start_thread("gpunn-loader",
-                           [this, order = *order_, first_batch] { read_ahead(order, first_batch); });
+  if (!resident_ && options_.prefetch > 0 && first_batch < batches_per_epoch()) {
+    reader_ = start_thread("gpunn-loader", [this, first_batch] { read_ahead(first_batch); });
   }
 }
 
@@ -118,15 +120,15 @@ void Loader::stop_reading() {
   stop_ = false;
 }
 
-void Loader::read_ahead(Permutation order, std::int64_t first_batch) {
-  for (std::int64_t batch = first_batch; batch < batches_; ++batch) {
+void Loader::read_ahead(std::int64_t first_batch) {
+  for (std::int64_t batch = first_batch; batch < batches_per_epoch(); ++batch) {
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stop_ || batch < released_ + std::ssize(slots_); });
       if (stop_) return;
     }
     Slot& slot = slots_[static_cast<std::size_t>(batch) % slots_.size()];
-    fill(slot, order, batch);
+    fill(slot, batch);
     const bool failed = slot.failure != nullptr;  // from here on the slot is the consumer's
     {
       const std::lock_guard lock(mutex_);
@@ -138,8 +140,8 @@ void Loader::read_ahead(Permutation order, std::int64_t first_batch) {
 }
 
 const Batch* Loader::next() {
-  if (!order_) throw UsageError("loader: next() before start_epoch()");
-  if (next_batch_ >= batches_) return nullptr;
+  if (!started_) throw UsageError("loader: next() before start_epoch()");
+  if (next_batch_ >= batches_per_epoch()) return nullptr;
   const std::int64_t index = next_batch_;
   Slot& slot = slots_[static_cast<std::size_t>(index) % slots_.size()];
   if (reader_.joinable()) {
@@ -148,10 +150,10 @@ const Batch* Loader::next() {
     changed_.notify_all();
     changed_.wait(lock, [&] { return ready_ > index; });
   } else {
-    fill(slot, *order_, index);
+    fill(slot, index);
   }
   if (slot.failure) {
-    next_batch_ = batches_;  // the epoch ends here, as the reading thread has
+    next_batch_ = batches_per_epoch();  // the epoch ends here, as the reading thread has
     std::rethrow_exception(slot.failure);
   }
   ++next_batch_;

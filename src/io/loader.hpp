@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "gpunn/data.hpp"
-#include "gpunn/random.hpp"
+#include "src/io/batch_order.hpp"
 
 namespace gpunn {
 
@@ -23,12 +23,14 @@ struct LoaderOptions {
   bool shuffle = true;
   bool drop_remainder = false;  // leave out a last batch that is not full
   std::uint64_t seed = 0;
-  int prefetch = 2;  // batches read ahead on a thread of the loader's own; 0 = none, read when asked
+  int prefetch = 2;     // batches read ahead on a thread of the loader's own; 0 = none, read when asked
+  bool buckets = true;  // false: samples in buckets are read like others, at full length
 };
 
 struct Batch {
-  std::int64_t index = 0;  // within the epoch
-  std::int64_t size = 0;   // samples
+  std::int64_t index = 0;   // within the epoch
+  std::int64_t size = 0;    // samples
+  std::int64_t length = 0;  // of the bucket that they are from; 0: the data set has none
   // Resident data: the rows of Dataset::resident() to gather (gather_rows), and no fields. Otherwise empty.
   std::span<const std::int64_t> rows;
   // Else one buffer per field, as delivered (delivered_dtype), 64-byte aligned.
@@ -44,8 +46,9 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  std::int64_t batches_per_epoch() const { return batches_; }
-  std::int64_t samples_per_epoch() const;
+  std::int64_t batches_per_epoch() const { return std::ssize(order_.batches()); }
+  std::int64_t samples_per_epoch() const { return order_.samples(); }
+  const BatchOrder& order() const { return order_; }
   const std::vector<Field>& fields() const { return fields_; }
 
   // Abandons what was going on and turns to `epoch`.
@@ -64,18 +67,20 @@ class Loader {
   };
 
   Slot make_slot() const;
-  void read_batch(Slot& slot, const Permutation& order, std::int64_t index) const;
-  void fill(Slot& slot, const Permutation& order, std::int64_t index) const;  // errors go into the slot
+  void read_batch(Slot& slot, std::int64_t index) const;
+  void fill(Slot& slot, std::int64_t index) const;  // errors go into the slot
   void stop_reading();
-  void read_ahead(Permutation order, std::int64_t first_batch);
+  void read_ahead(std::int64_t first_batch);
 
   const DatasetPtr dataset_;
   const LoaderOptions options_;
   std::vector<Field> fields_;
+  std::size_t inputs_ = 0;  // how many of them
   bool resident_ = false;
-  std::int64_t samples_ = 0, batches_ = 0;
+  std::int64_t samples_ = 0;
 
-  std::optional<Permutation> order_;
+  BatchOrder order_;  // changes only while nothing is read
+  bool started_ = false;
   std::int64_t next_batch_ = 0;
   std::vector<Slot> slots_;  // batch b of an epoch lives in slot b % slots
 

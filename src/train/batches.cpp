@@ -170,9 +170,26 @@ void BatchReader::check_resident(const Dataset& data) const {
   }
 }
 
-StepKey BatchReader::key(nn::Mode mode, std::int64_t batch) const {
-  StepKey key{.mode = mode, .batch = batch, .inputs = {}, .labels = {}, .weighted = weighted_};
-  key.inputs.assign(formats_.begin(), formats_.begin() + static_cast<std::ptrdiff_t>(inputs_));
+FieldFormat BatchReader::format(std::size_t field, std::int64_t length) const {
+  FieldFormat format = formats_[field];
+  if (length > 0 && field < inputs_) format.shape = format.shape.without_front().with_front(length);
+  return format;
+}
+
+std::vector<BatchShape> BatchReader::shapes() const {
+  std::vector<BatchShape> full, others;
+  for (const BatchOrder::Batch& batch : loader_.order().batches()) {
+    auto& shapes = batch.size == options_.loader.batch_size ? full : others;
+    const BatchShape shape{batch.size, loader_.order().length(batch.bucket)};
+    if (shapes.empty() || shapes.back() != shape) shapes.push_back(shape);  // those of a bucket lie together
+  }
+  others.insert(others.end(), full.begin(), full.end());
+  return others;
+}
+
+StepKey BatchReader::key(nn::Mode mode, BatchShape batch) const {
+  StepKey key{.mode = mode, .batch = batch.size, .inputs = {}, .labels = {}, .weighted = weighted_};
+  for (std::size_t i = 0; i < inputs_; ++i) key.inputs.push_back(format(i, batch.length));
   if (options_.with_labels) key.labels = {formats_[inputs_]};
   return key;
 }
@@ -187,7 +204,7 @@ std::int64_t BatchReader::next() {
 // Checks what the loader delivered and converts what is not of the dtype the step reads.
 void BatchReader::take_batch() {
   for (std::size_t k = 0; k < formats_.size(); ++k) {
-    const FieldFormat& format = formats_[k];
+    const FieldFormat format = this->format(k, batch_->length);
     const Dtype delivered = delivered_dtype(loader_.fields()[k]);
     bases_[k] = batch_->fields[k];
     if (delivered != format.dtype) {

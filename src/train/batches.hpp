@@ -30,6 +30,12 @@ struct ReaderOptions {
   SourceLocation where;
 };
 
+// What a step is planned for: so many samples, of so many steps where they come from buckets (else 0).
+struct BatchShape {
+  std::int64_t size = 0, length = 0;
+  friend bool operator==(const BatchShape&, const BatchShape&) = default;
+};
+
 class BatchReader {
  public:
   // Throws ShapeError when the fields are not those of the model, DataError naming the sample for what is not
@@ -37,7 +43,9 @@ class BatchReader {
   BatchReader(const DatasetPtr& data, const nn::Network& network, const TrainingOptions* training,
               ReaderOptions options);
 
-  StepKey key(nn::Mode mode, std::int64_t batch) const;
+  StepKey key(nn::Mode mode, BatchShape batch) const;
+  // The shapes that batches of an epoch have, the common ones last.
+  std::vector<BatchShape> shapes() const;
   std::int64_t batches() const { return loader_.batches_per_epoch(); }
   std::int64_t samples() const { return loader_.samples_per_epoch(); }
   bool resident() const { return resident_; }
@@ -45,6 +53,7 @@ class BatchReader {
   void start_epoch(std::int64_t epoch) { loader_.start_epoch(static_cast<std::uint32_t>(epoch)); }
   // Turns to the next batch and returns its size; 0 at the end of the epoch.
   std::int64_t next();
+  BatchShape shape() const { return {batch_->size, batch_->length}; }  // of the current batch
   // Hands the current batch to a step.
   void bind(Executable& executable);
   // The same with these rows of the resident columns instead.
@@ -56,6 +65,7 @@ class BatchReader {
   void convert_columns(std::span<const Tensor> columns);
   void check_resident(const Dataset& data) const;
   void take_batch();
+  FieldFormat format(std::size_t field, std::int64_t length) const;  // in batches of this length
 
   ReaderOptions options_;
   std::vector<FieldFormat> formats_;  // as the step reads them

@@ -46,7 +46,7 @@ class Stepper {
   Stepper(ModelState& state, BatchReader& reader, nn::Mode mode, Averages& averages)
       : state_(state), reader_(reader), mode_(mode), averages_(averages) {}
 
-  void turn_to(std::int64_t batch) {
+  void turn_to(BatchShape batch) {
     if (batch == batch_) return;
     take_results();
     executable_ = &state_.executable(reader_.key(mode_, batch));
@@ -58,11 +58,12 @@ class Stepper {
   void leave() {
     take_results();
     executable_ = nullptr;
-    batch_ = 0;
+    batch_ = {};
   }
 
-  void run(std::int64_t batch, const cpu::StepState& step) {
-    turn_to(batch);
+  // The batch that the reader has turned to.
+  void run(const cpu::StepState& step) {
+    turn_to(reader_.shape());
     reader_.bind(*executable_);
     executable_->run(step);
   }
@@ -77,7 +78,7 @@ class Stepper {
   nn::Mode mode_;
   Averages& averages_;
   Executable* executable_ = nullptr;
-  std::int64_t batch_ = 0;  // what executable_ is for
+  BatchShape batch_;  // what executable_ is for
 };
 
 // Runs all batches of `reader` through evaluation steps.
@@ -86,8 +87,8 @@ void evaluate_all(ModelState& state, BatchReader& reader, Averages& averages, Pr
   reader.start_epoch(0);
   Stepper stepper(state, reader, nn::Mode::evaluate, averages);
   std::int64_t done = 0;
-  while (const std::int64_t size = reader.next()) {
-    stepper.run(size, step_state(state));
+  while (reader.next() > 0) {
+    stepper.run(step_state(state));
     if (progress == nullptr || !progress->due(++done)) continue;
     stepper.take_results();
     Logs logs;
@@ -156,9 +157,7 @@ class Fit {
 
   History run() {
     state_.stop = false;
-    // Planned before the clock starts: a short last batch, then the others.
-    if (const std::int64_t rest = reader_.samples() % options_.batch_size; rest > 0) stepper_.turn_to(rest);
-    stepper_.turn_to(std::min(options_.batch_size, reader_.samples()));
+    plan_steps();
     each([&](Callback& c) { c.on_train_begin(model_); });
     for (int epoch = options_.initial_epoch; epoch < options_.epochs && !state_.stop; ++epoch) {
       if (!run_epoch(epoch)) {
@@ -186,6 +185,16 @@ class Fit {
 
   bool asked_to_stop() const {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
+  }
+
+  // Before the clock starts.
+  void plan_steps() {
+    const std::vector<BatchShape> shapes = reader_.shapes();
+    if (shapes.size() > StepCache::kCapacity) {
+      log_warning(cat("fit: batches of ", shapes.size(), " shapes, of which only ", StepCache::kCapacity,
+                      " stay planned: use fewer buckets"));
+    }
+    for (const BatchShape& shape : shapes) stepper_.turn_to(shape);
   }
 
   // False: interrupted.
@@ -220,7 +229,7 @@ class Fit {
     std::int64_t until_pause = state_.training->steps_per_execution;
     steps_ = 0;
     while (const std::int64_t size = reader_.next()) {
-      stepper_.run(size, step);
+      stepper_.run(step);
       step.step = ++state_.step;
       history_.samples += size;
       ++steps_;
@@ -312,7 +321,8 @@ Logs train_on_batch(ModelState& state, const DatasetPtr& data, SourceLocation wh
   reader.start_epoch(0);
   Averages averages = averages_of(state);
   Stepper stepper(state, reader, nn::Mode::train, averages);
-  stepper.run(reader.next(), step_state(state));
+  reader.next();
+  stepper.run(step_state(state));
   ++state.step;
   stepper.leave();
   Logs logs;

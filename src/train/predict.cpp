@@ -30,7 +30,7 @@ std::vector<Tensor> predict(ModelState& state, const DatasetPtr& data, const Pre
   if (options.batch_size < 1) throw UsageError(cat("predict: batch_size is ", options.batch_size), where);
   BatchReader reader(data, state.network, nullptr,
                      {.function = "predict",
-                      .loader = {.batch_size = options.batch_size, .shuffle = false},
+                      .loader = {.batch_size = options.batch_size, .shuffle = false, .buckets = false},
                       .with_labels = false,
                       .check_data = false,
                       .where = where});
@@ -47,7 +47,7 @@ std::vector<Tensor> predict(ModelState& state, const DatasetPtr& data, const Pre
     // What the loader has read into its own memory has as many rows as it has; only resident rows can be
     // repeated.
     const std::int64_t batch = reader.resident() ? padded(size, options.batch_size) : size;
-    Executable& executable = state.executable(reader.key(nn::Mode::predict, batch));
+    Executable& executable = state.executable(reader.key(nn::Mode::predict, {.size = batch}));
     if (reader.resident()) {
       rows.assign(reader.batch().rows.begin(), reader.batch().rows.end());
       rows.resize(static_cast<std::size_t>(batch), rows.back());

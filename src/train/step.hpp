@@ -34,10 +34,11 @@ struct StepKey {
 Graph build_step(const nn::Network& network, const VariableStore& store, const TrainingOptions* training,
                  const StepKey& key, std::string_view device);
 
-// The executables used last. Training, evaluation and a short last batch need one each.
+// The executables used last. Training, evaluation, a short last batch and each bucket of sequences need one
+// each: room for both of seven buckets.
 class StepCache {
  public:
-  static constexpr std::size_t kCapacity = 8;
+  static constexpr std::size_t kCapacity = 28;
 
   // Null when there is none.
   Executable* find(const StepKey& key);

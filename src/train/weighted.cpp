@@ -32,10 +32,28 @@ class WeightedDataset final : public Dataset {
   bool has_weights() const override { return true; }
   std::span<const Tensor> resident() const override { return columns_; }
 
+  std::vector<std::int64_t> bucket_lengths() const override { return whole_->bucket_lengths(); }
+  std::size_t bucket_of(std::int64_t sample) const override { return whole_->bucket_of(sample); }
+
   void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
-    std::byte* const weights = fields.back();
+    whole_->read(rows, unweighted(fields));
+    write_weights(rows, fields);
+  }
+
+  void read_bucket(std::size_t bucket, std::span<const std::int64_t> rows,
+                   std::span<std::byte* const> fields) const override {
+    whole_->read_bucket(bucket, rows, unweighted(fields));
+    write_weights(rows, fields);
+  }
+
+ private:
+  std::span<std::byte* const> unweighted(std::span<std::byte* const> fields) const {
+    return whole_->has_weights() ? fields : fields.first(fields.size() - 1);
+  }
+
+  void write_weights(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const {
     const bool weighted = whole_->has_weights();
-    whole_->read(rows, weighted ? fields : fields.first(fields.size() - 1));
+    std::byte* const weights = fields.back();
     const std::size_t target = whole_->inputs().size();
     const Field field = whole_->targets().at(0);
     const std::size_t bytes = Spec{field.shape, field.dtype}.size_bytes();
@@ -45,7 +63,6 @@ class WeightedDataset final : public Dataset {
     }
   }
 
- private:
   // The weights are by sample, the columns by row: they can be a column only where the two are the same.
   bool rows_are_samples() const {
     if (whole_->resident().empty() || whole_->resident()[0].shape()[0] != whole_->size()) return false;

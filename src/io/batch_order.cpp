@@ -42,18 +42,13 @@ BatchOrder::BatchOrder(const Dataset& data, const BatchOrderOptions& options)
     for (const auto& members : members_) sizes.push_back(std::ssize(members));
   }
   for (std::size_t bucket = 0; bucket < sizes.size(); ++bucket) {
-    for (std::int64_t begin = 0; begin < sizes[bucket]; begin += options_.batch_size) {
-      const std::int64_t size = std::min(options_.batch_size, sizes[bucket] - begin);
-      if (size == options_.batch_size || !options_.drop_remainder) batches_.push_back({bucket, begin, size});
-    }
+    const std::int64_t rest = options_.drop_remainder ? sizes[bucket] % options_.batch_size : 0;
+    const Run run{bucket, batches_, sizes[bucket] - rest};
+    if (run.samples == 0) continue;
+    runs_.push_back(run);
+    samples_ += run.samples;
+    batches_ += (run.samples + options_.batch_size - 1) / options_.batch_size;
   }
-  within_.reserve(sizes.size());
-}
-
-std::int64_t BatchOrder::samples() const {
-  std::int64_t samples = 0;
-  for (const Batch& batch : batches_) samples += batch.size;
-  return samples;
 }
 
 void BatchOrder::start_epoch(std::uint32_t epoch) {
@@ -68,12 +63,14 @@ void BatchOrder::start_epoch(std::uint32_t epoch) {
     return;
   }
   for (const auto& members : members_) within_.push_back(permutation(members.size(), streams::kShuffle));
-  among_.emplace(permutation(batches_.size(), streams::kBuckets));
+  among_.emplace(permutation(static_cast<std::size_t>(batches_), streams::kBuckets));
 }
 
 BatchOrder::Batch BatchOrder::take(std::int64_t index, std::span<std::int64_t> rows) const {
-  const auto place = static_cast<std::uint64_t>(index);
-  const Batch batch = batches_[among_ ? (*among_)(place) : place];
+  if (among_) index = static_cast<std::int64_t>((*among_)(static_cast<std::uint64_t>(index)));
+  const Run& run = *(std::ranges::upper_bound(runs_, index, {}, &Run::first) - 1);
+  const std::int64_t begin = (index - run.first) * options_.batch_size;
+  const Batch batch{run.bucket, begin, std::min(options_.batch_size, run.samples - begin)};
   rows = rows.first(static_cast<std::size_t>(batch.size));
   if (options_.shuffle) {
     within_[batch.bucket].fill(static_cast<std::uint64_t>(batch.begin), rows);

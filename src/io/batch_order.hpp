@@ -32,9 +32,15 @@ class BatchOrder {
   // Throws UsageError for buckets that contradict the data set's inputs.
   BatchOrder(const Dataset& data, const BatchOrderOptions& options);
 
-  // All batches of an epoch, unshuffled.
-  const std::vector<Batch>& batches() const { return batches_; }
-  std::int64_t samples() const;  // in them
+  std::int64_t batches() const { return batches_; }
+  std::int64_t samples() const { return samples_; }  // in them
+  // What follows each other in an unshuffled epoch: the batches of one bucket.
+  struct Run {
+    std::size_t bucket = 0;
+    std::int64_t first = 0;    // batch of the epoch
+    std::int64_t samples = 0;  // at least one
+  };
+  const std::vector<Run>& runs() const { return runs_; }
   bool bucketed() const { return !lengths_.empty(); }
   std::int64_t length(std::size_t bucket) const { return bucketed() ? lengths_[bucket] : 0; }
 
@@ -48,7 +54,8 @@ class BatchOrder {
   std::int64_t size_ = 0;                           // of the data set
   std::vector<std::int64_t> lengths_;               // of the buckets; empty: there are none
   std::vector<std::vector<std::int64_t>> members_;  // samples of each bucket; none are kept for [0, n)
-  std::vector<Batch> batches_;
+  std::vector<Run> runs_;
+  std::int64_t batches_ = 0, samples_ = 0;
   std::vector<Permutation> within_;  // each bucket, in this epoch
   std::optional<Permutation> among_;
 };

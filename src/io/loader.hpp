@@ -46,7 +46,7 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  std::int64_t batches_per_epoch() const { return std::ssize(order_.batches()); }
+  std::int64_t batches_per_epoch() const { return order_.batches(); }
   std::int64_t samples_per_epoch() const { return order_.samples(); }
   const BatchOrder& order() const { return order_; }
   const std::vector<Field>& fields() const { return fields_; }

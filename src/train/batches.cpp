@@ -177,14 +177,15 @@ FieldFormat BatchReader::format(std::size_t field, std::int64_t length) const {
 }
 
 std::vector<BatchShape> BatchReader::shapes() const {
-  std::vector<BatchShape> full, others;
-  for (const BatchOrder::Batch& batch : loader_.order().batches()) {
-    auto& shapes = batch.size == options_.loader.batch_size ? full : others;
-    const BatchShape shape{batch.size, loader_.order().length(batch.bucket)};
-    if (shapes.empty() || shapes.back() != shape) shapes.push_back(shape);  // those of a bucket lie together
+  std::vector<BatchShape> full, rest;
+  const std::int64_t batch = options_.loader.batch_size;
+  for (const BatchOrder::Run& run : loader_.order().runs()) {
+    const std::int64_t length = loader_.order().length(run.bucket);
+    if (run.samples >= batch) full.push_back({batch, length});
+    if (run.samples % batch > 0) rest.push_back({run.samples % batch, length});
   }
-  others.insert(others.end(), full.begin(), full.end());
-  return others;
+  rest.insert(rest.end(), full.begin(), full.end());
+  return rest;
 }
 
 StepKey BatchReader::key(nn::Mode mode, BatchShape batch) const {

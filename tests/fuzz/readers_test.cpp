@@ -9,8 +9,11 @@
 
 #include "gpunn/data.hpp"
 #include "gpunn/io.hpp"
+#include "gpunn/text.hpp"
 #include "src/core/host_memory.hpp"
+#include "src/io/utf8.hpp"
 #include "tests/fuzz/mutate.hpp"
+#include "tests/io/npz_maker.hpp"
 #include "tests/support/files.hpp"
 
 namespace gpunn {
@@ -170,6 +173,83 @@ TEST(Fuzz, Safetensors) {
           ASSERT_TRUE(same(*tensor, named.tensor));
         }
       });
+}
+
+TEST(Fuzz, Imdb) {
+  const std::string x = npz::npy("'|O'", "(2,)", npz::pickled("](K\1M\x01\x02J\1\2\3\0e]\x94\x8A\2\5\1a"s));
+  const std::string y = npz::npy("'<i8'", "(2,)", "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"s);
+  const auto archive = [&](const std::string& reviews, const std::string& labels) {
+    return npz::zip(
+        {{"x_train.npy", reviews}, {"y_train.npy", labels}, {"x_test.npy", x}, {"y_test.npy", y}});
+  };
+  Mutator mutate(4, {"\x93NUMPY\1\0"s,
+                     "PK\5\6",
+                     "PK\1\2",
+                     "(",
+                     "](",
+                     "e",
+                     "a",
+                     "t",
+                     "R",
+                     "b",
+                     "h\0"s,
+                     "q\1",
+                     "\x94",
+                     "K\1",
+                     "J\xFF\xFF\xFF\xFF",
+                     "\x8A\x08",
+                     "X\xFF\xFF\0\0"s,
+                     "cos\nsystem\n",
+                     "'|O'",
+                     "99999999999,",
+                     "\x87",
+                     "\0\0\0\0"s});
+  fuzz(
+      [&](int i) {
+        // The checksums are right where the damage is inside, or it would never be looked at.
+        if (i % 4 == 0) return mutate(archive(x, y));
+        return i % 4 == 1 ? archive(x, mutate(y)) : archive(mutate(x), y);
+      },
+      [](const fs::path& path) {
+        const data::ImdbData data = data::imdb(path);
+        ASSERT_EQ(std::ssize(data.train.x), data.train.y.elements());
+        std::size_t words = 0;
+        for (const auto& review : data.train.x) words += review.size();
+        ASSERT_LE(words, fs::file_size(path));
+      });
+}
+
+TEST(Fuzz, TextTable) {
+  const std::string seed = "label\ttext\n1\tgr\xC3\xBC\xC3\x9F \xF0\x9F\x98\x80 you\n0\tsays \"no\"\r\n1\t\n";
+  Mutator mutate(5, {"\t", "\n", "\r\n", "\r", "\"", "\xC3", "\xE2\x82", "\xF4\x90\x80\x80", "\xED\xA0\x80",
+                     "\xEF\xBB\xBF", "\0"s});
+  fuzz([&](int) { return mutate(seed); },
+       [](const fs::path& path) {
+         const data::TextTable table = data::text_table(path, {.delimiter = '\t', .label_column = "label"});
+         ASSERT_EQ(std::ssize(table.texts), table.y->elements());
+         TextVectorization vectorize({.split = Split::character});
+         vectorize.adapt(table.texts);
+         for (const std::string& text : table.texts) ASSERT_EQ(io::find_invalid_utf8(text), text.npos);
+         // What is not UTF-8 can only be in a column that is not read, and replacing it changes nothing here.
+         ASSERT_EQ(data::text_table(path, {.delimiter = '\t', .invalid_utf8 = InvalidUtf8::replace}).texts,
+                   table.texts);
+       });
+}
+
+TEST(Fuzz, Vectorizer) {
+  const TempDir dir;
+  TextVectorization seed({.max_tokens = 9, .output_sequence_length = 4, .ids = imdb_ids});
+  seed.adapt(std::vector<std::string>{"one two two \xC3\xA4\xC3\xB6"});
+  seed.save(dir / "seed");
+  const std::string saved = read_file(dir / "seed");
+  Mutator mutate(6, {"\"", "[", "]", "{", "}", ",", "null", "-1", "2147483648", "1e9", "0", "4", "\\u0000",
+                     "\\ud800", "\"\"", "\xFF"});
+  fuzz([&](int) { return mutate(saved); },
+       [&](const fs::path& path) {
+         const TextVectorization read = TextVectorization::load(path);
+         read.save(dir / "copy");
+         ASSERT_EQ(TextVectorization::load(dir / "copy").vocabulary(), read.vocabulary());
+       });
 }
 
 }  // namespace

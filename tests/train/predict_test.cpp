@@ -107,10 +107,12 @@ TEST(StepCache, KeepsTheOnesUsedLast) {
     key.batch = batch;
     return key;
   };
-  for (std::int64_t batch = 1; batch <= 8; ++batch) cache.add(key(batch), std::make_unique<NoExecutable>());
+  constexpr auto kRoom = static_cast<std::int64_t>(train::StepCache::kCapacity);
+  for (std::int64_t batch = 1; batch <= kRoom; ++batch)
+    cache.add(key(batch), std::make_unique<NoExecutable>());
   Executable* first = cache.find(key(1));
   ASSERT_NE(first, nullptr);
-  cache.add(key(9), std::make_unique<NoExecutable>());
+  cache.add(key(kRoom + 1), std::make_unique<NoExecutable>());
   EXPECT_EQ(cache.size(), train::StepCache::kCapacity);
   EXPECT_EQ(cache.find(key(1)), first);    // was used
   EXPECT_EQ(cache.find(key(2)), nullptr);  // was not

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <utility>
 
 #include "kernels/check.hpp"
+#include "kernels/optimizers.hpp"
 #include "kernels/step_state.hpp"
 #include "src/cuda/inputs.hpp"
 #include "src/cuda/variables.hpp"
@@ -11,8 +14,8 @@
 namespace gpunn::cuda {
 namespace {
 
-// Steps that may be under way before the host waits for the oldest: their inputs and results lie in pinned
-// memory.
+// Groups of steps that may be under way before the host waits for the oldest: their inputs and results lie in
+// pinned memory.
 constexpr int kRing = 8;
 constexpr std::size_t kAlignment = 256;
 
@@ -20,8 +23,10 @@ struct Step {
   std::function<void(const Launch&)> run;
   std::vector<void*> inputs, outputs;
   Buffer constants;
+  std::size_t scratch_offset = 0;
   unsigned accumulate = 0;
   Segment segment = Segment::gradients;
+  int region = 0;
 };
 
 class Executor final : public Executable {
@@ -35,6 +40,10 @@ class Executor final : public Executable {
         variables_(variables),
         mirror_(mirror_on(device_, variables)),
         capture_(options.capture),
+        branches_(options.branches),
+        side_(make_stream()),
+        fork_(make_event()),
+        join_(make_event()),
         inputs_(*device_, graph_, plan_.batch, kRing) {
     arena_ = device_->memory().allocate(plan_.arena_bytes, "the arena of a step");
     scratch_ = device_->memory().allocate(plan_.scratch_bytes, "the workspace of a step");
@@ -48,13 +57,16 @@ class Executor final : public Executable {
       results_.emplace_back(result_count_ * sizeof(float));
       free_.push_back(make_event());
     }
+    steps_in_.resize(kRing);
   }
 
   ~Executor() override { static_cast<void>(cudaStreamSynchronize(mirror_->stream())); }
 
   void set_source(int number, const void* base, std::int64_t rows) override {
     const OnDevice here(device_->ordinal());
+    flush();
     inputs_.set_source(number, base, rows, mirror_->stream());
+    group_graphs_.clear();  // they read the data set where it was
   }
 
   void set_input(int number, const void* base, const std::int64_t* row_index) override {
@@ -63,30 +75,63 @@ class Executor final : public Executable {
 
   void run(Segment segment, const cpu::StepState& step) override {
     const OnDevice here(device_->ordinal());
+    flush();
     if (segment == Segment::gradients) {
       begin(step);
+      inputs_.queue(slot(next_), launch_on(mirror_->stream()));
     }
     queue(segment);
-    if (segment == Segment::gradients) end();
+    if (segment == Segment::gradients) end(1, mirror_->base(Store::results));
     if (segment == Segment::update) variables_.after_device_update();
   }
 
   // The whole step: queued the first time (which loads the kernels), captured the second, then one launch.
   void run(const cpu::StepState& step) override {
     const OnDevice here(device_->ordinal());
+    if (group_ > 1 && capture_ && runs_ > 0 && inputs_.resident()) return hold(step);
+    flush();
     begin(step);
+    inputs_.queue(slot(next_), launch_on(mirror_->stream()));
     if (!capture_ || runs_ == 0) {
       queue_all();
     } else {
-      if (step_graph_ == nullptr) record();
+      if (step_graph_ == nullptr) step_graph_ = record([&] { queue_all(); });
       check(cudaGraphLaunch(step_graph_.get(), mirror_->stream()));
     }
     ++runs_;
-    end();
+    end(1, mirror_->base(Store::results));
+    variables_.after_device_update();
+  }
+
+  void set_group(int steps) override {
+    if (steps == group_ || !capture_) return;
+    const OnDevice here(device_->ordinal());
+    flush();
+    while (oldest_ < next_) collect_oldest();
+    group_graphs_.clear();
+    group_ = steps;
+    inputs_.set_group(steps);
+    const std::size_t bytes = result_count_ * sizeof(float) * static_cast<std::size_t>(steps);
+    for (Pinned& results : results_) results = Pinned(bytes);
+    lines_ = device_->memory().allocate(std::max(bytes, kAlignment), "results of a group of steps");
+  }
+
+  // Steps held back, as one launch; a group that was cut short has a graph of its own length.
+  void flush() override {
+    if (held_ == 0) return;
+    const OnDevice here(device_->ordinal());
+    const int steps = std::exchange(held_, 0);
+    begin(held_state_);
+    inputs_.send(slot(next_), steps, mirror_->stream());
+    StepGraph& graph = group_graphs_[steps];
+    if (graph == nullptr) graph = record([&] { queue_group(steps); });
+    check(cudaGraphLaunch(graph.get(), mirror_->stream()));
+    end(steps, lines_.data());
     variables_.after_device_update();
   }
 
   const void* output(int number) const override {
+    if (held_ > 0) throw UsageError("outputs are those of a step that was started: flush() first");
     const OnDevice here(device_->ordinal());
     const Output& output = outputs_.at(static_cast<std::size_t>(number));
     check(cudaMemcpyAsync(output.host.data(), output.device, output.bytes, cudaMemcpyDeviceToHost,
@@ -97,6 +142,7 @@ class Executor final : public Executable {
 
   void add_results(std::span<double> totals) override {
     const OnDevice here(device_->ordinal());
+    flush();
     while (oldest_ < next_) collect_oldest();
     for (std::size_t i = 0; i < std::min(totals.size(), totals_.size()); ++i) totals[i] += totals_[i];
     std::fill(totals_.begin(), totals_.end(), 0.0);
@@ -161,6 +207,8 @@ class Executor final : public Executable {
     }
     step.accumulate = call.call.accumulates;
     step.segment = planned.segment;
+    step.region = planned.region;
+    step.scratch_offset = planned.scratch_offset;
     for (const ValueId id : node.inputs) step.inputs.push_back(id == kNoValue ? nullptr : memory_of(id));
     for (const ValueId id : node.outputs) step.outputs.push_back(memory_of(id));
     if (implementation.prepare) {
@@ -173,9 +221,22 @@ class Executor final : public Executable {
 
   int slot(std::int64_t run) const { return static_cast<int>(run % kRing); }
 
-  // Brings the batch and what changes from step to step to the device.
-  void begin(const cpu::StepState& step) {
+  void hold(const cpu::StepState& step) {
+    if (held_ == 0) {
+      make_room();
+      held_state_ = step;
+    }
+    inputs_.stage(slot(next_), held_);
+    if (++held_ == group_) flush();
+  }
+
+  void make_room() {
     if (next_ - oldest_ == kRing) collect_oldest();
+  }
+
+  // Brings what changes from step to step to the device.
+  void begin(const cpu::StepState& step) {
+    make_room();
     variables_.before_device_run();
     const int at = slot(next_);
     // Only what the host decides: the rest of the state belongs to the device.
@@ -188,13 +249,15 @@ class Executor final : public Executable {
     std::memcpy(states_[static_cast<std::size_t>(at)].data(), &state, kHostPart);
     check(cudaMemcpyAsync(state_.data(), states_[static_cast<std::size_t>(at)].data(), kHostPart,
                           cudaMemcpyHostToDevice, mirror_->stream()));
-    inputs_.queue(at, launch_on(mirror_->stream()));
   }
 
-  void end() {
+  // `results`: a line of them for each of the steps that were queued.
+  void end(int steps, const std::byte* results) {
     const auto at = static_cast<std::size_t>(slot(next_));
+    steps_in_[at] = steps;
     if (result_count_ > 0) {
-      check(cudaMemcpyAsync(results_[at].data(), mirror_->base(Store::results), result_count_ * sizeof(float),
+      check(cudaMemcpyAsync(results_[at].data(), results,
+                            result_count_ * sizeof(float) * static_cast<std::size_t>(steps),
                             cudaMemcpyDeviceToHost, mirror_->stream()));
     }
     check(cudaEventRecord(free_[at].get(), mirror_->stream()));
@@ -205,7 +268,9 @@ class Executor final : public Executable {
     const auto at = static_cast<std::size_t>(slot(oldest_));
     check(cudaEventSynchronize(free_[at].get()));
     const auto* results = reinterpret_cast<const float*>(results_[at].data());
-    for (std::size_t i = 0; i < result_count_; ++i) totals_[i] += static_cast<double>(results[i]);
+    for (int step = 0; step < steps_in_[at]; ++step) {
+      for (std::size_t i = 0; i < result_count_; ++i) totals_[i] += static_cast<double>(*results++);
+    }
     ++oldest_;
   }
 
@@ -224,26 +289,62 @@ class Executor final : public Executable {
     launch.outputs = step.outputs.data();
     launch.accumulate = step.accumulate;
     launch.constants = step.constants.data();
+    launch.scratch = static_cast<std::byte*>(launch.scratch) + step.scratch_offset;
     return launch;
   }
 
-  void queue(Segment segment) {
-    const Launch launch = launch_on(mirror_->stream());
-    for (const Step& step : steps_) {
-      if (step.segment == segment) step.run(launch_of(step, launch));
+  void queue(const Step& step, cudaStream_t stream) const { step.run(launch_of(step, launch_on(stream))); }
+
+  // The steps of a region side by side: the first on the main stream, the others on the one beside it.
+  void queue(Segment segment) const {
+    cudaStream_t main = mirror_->stream();
+    for (std::size_t i = 0; i < steps_.size();) {
+      std::size_t end = i + 1;
+      while (end < steps_.size() && steps_[end].region == steps_[i].region) ++end;
+      const bool fork = branches_ && end - i > 1;
+      if (steps_[i].segment == segment) {
+        if (fork) {
+          check(cudaEventRecord(fork_.get(), main));
+          check(cudaStreamWaitEvent(side_.get(), fork_.get(), 0));
+        }
+        for (std::size_t k = i; k < end; ++k) queue(steps_[k], fork && k > i ? side_.get() : main);
+        if (fork) {
+          check(cudaEventRecord(join_.get(), side_.get()));
+          check(cudaStreamWaitEvent(main, join_.get(), 0));
+        }
+      }
+      i = end;
     }
   }
 
-  void queue_all() {
+  void queue_all() const {
     for (const Segment segment : {Segment::gradients, Segment::reduce, Segment::update}) queue(segment);
   }
 
-  void record() {
+  // What the host does between steps, done on the device: rows by index, the step's number, a line of
+  // results.
+  void queue_group(int steps) const {
+    const Launch launch = launch_on(mirror_->stream());
+    for (int step = 0; step < steps; ++step) {
+      inputs_.gather(step, launch);
+      queue_all();
+      kernels::ResultRing line;
+      if (result_count_ > 0) {
+        line.count = static_cast<std::int64_t>(result_count_);
+        line.capacity = 1;
+        line.ring = reinterpret_cast<float*>(lines_.data()) + line.count * step;
+        line.results = reinterpret_cast<const float*>(mirror_->base(Store::results));
+      }
+      kernels::finish_step(gpu_of(launch), line, reinterpret_cast<kernels::StepState*>(state_.data()));
+    }
+  }
+
+  StepGraph record(const std::function<void()>& queue_work) const {
     // Thread-local: what other threads do with the device meanwhile must not spoil the capture.
     check(cudaStreamBeginCapture(mirror_->stream(), cudaStreamCaptureModeThreadLocal));
     cudaGraph_t graph = nullptr;
     try {
-      queue_all();
+      queue_work();
     } catch (...) {
       static_cast<void>(cudaStreamEndCapture(mirror_->stream(), &graph));
       if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
@@ -254,7 +355,7 @@ class Executor final : public Executable {
     const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
     static_cast<void>(cudaGraphDestroy(graph));
     check(status);
-    step_graph_.reset(executable);
+    return StepGraph(executable);
   }
 
   std::shared_ptr<Device> device_;
@@ -263,17 +364,23 @@ class Executor final : public Executable {
   Plan plan_;
   VariableStore& variables_;
   std::shared_ptr<DeviceVariables> mirror_;
-  const bool capture_;
+  const bool capture_, branches_;
+  Stream side_;
+  Event fork_, join_;
   Inputs inputs_;
-  Buffer arena_, scratch_, state_;
+  Buffer arena_, scratch_, state_, lines_;
   std::vector<Output> outputs_;
   std::vector<Step> steps_;
   std::vector<Pinned> states_, results_;  // per slot of the ring
+  std::vector<int> steps_in_;             // likewise: how many lines of results
   std::vector<Event> free_;               // a slot may be used again when its event has passed
   std::vector<double> totals_;
   std::size_t result_count_ = 0;
   std::int64_t runs_ = 0, next_ = 0, oldest_ = 0;
+  int group_ = 1, held_ = 0;  // steps held back; their rows are noted in slot(next_)
+  cpu::StepState held_state_;
   StepGraph step_graph_;
+  std::map<int, StepGraph> group_graphs_;  // by number of steps
 };
 
 }  // namespace

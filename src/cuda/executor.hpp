@@ -1,4 +1,5 @@
-// Runs a plan on a CUDA device: every node queued on one stream, captured as a CUDA graph once and then
+// Runs a plan on a CUDA device. Nodes that the plan puts side by side go on two streams, joined again behind
+// each pair; the step, or a group of steps on resident data, is captured as a CUDA graph once and then
 // replayed.
 #pragma once
 
@@ -10,6 +11,7 @@ namespace gpunn::cuda {
 struct ExecutorOptions {
   bool capture = true;    // false: every step queues every node anew (the oracle for capture)
   bool libraries = true;  // false: no cuBLASLt, no cuDNN
+  bool branches = true;   // false: one node after another on one stream
 };
 
 // Throws OutOfMemory, and Error when an implementation is not the one that was planned.

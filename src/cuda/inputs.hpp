@@ -18,6 +18,15 @@ class Inputs {
   void set_source(int number, const void* base, std::int64_t rows, cudaStream_t stream);
   void set(int number, const void* base, const std::int64_t* row_index);
 
+  // Resident rows can be announced for this many steps at once. REQUIRES: none is under way.
+  void set_group(int steps);
+  // Whether all rows of the next step are of resident data: then they may be gathered later, by steps 0 ..
+  // group - 1.
+  bool resident() const;
+  void stage(int slot, int step);                             // notes the rows of the next step
+  void send(int slot, int steps, cudaStream_t stream) const;  // brings the notes of these steps to the device
+  void gather(int step, const Launch& launch) const;          // queues the kernels that follow them
+
   // Queues what brings the batch to the device. `slot` of the ring must be free.
   void queue(int slot, const Launch& launch);
 
@@ -25,21 +34,27 @@ class Inputs {
 
  private:
   struct Input {
+    std::string name;
     std::int64_t row_bytes = 0, rows = 0;
     Buffer batch;   // the rows of the step, where nodes read them
-    Buffer index;   // i64 [rows]
+    Buffer index;   // i64 [group, rows]
     Buffer source;  // the whole data set, when it is resident
     const void* source_base = nullptr;
     std::int64_t source_rows = 0;
     const std::byte* base = nullptr;  // of the next step
     const std::int64_t* row_index = nullptr;
-    std::vector<Pinned> staging;  // one per slot: rows or indexes
+    std::vector<Pinned> staging;  // one per slot: rows, or indexes of a group
+
+    bool resident() const { return base == source_base && base != nullptr && row_index != nullptr; }
+    std::size_t index_bytes(int steps) const {
+      return static_cast<std::size_t>(rows * steps) * sizeof(std::int64_t);
+    }
   };
 
   bool fits(std::size_t bytes) const;
 
   Device& device_;
-  int ring_;
+  int ring_, group_ = 0;
   std::vector<Input> all_;
 };
 

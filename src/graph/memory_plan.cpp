@@ -199,11 +199,23 @@ class MemoryPlanner {
 
 }  // namespace
 
+// A thread runs one node at a time. On a device that does not slice, the nodes of a region run at once.
+static void place_scratch(Plan& plan) {
+  std::size_t end = 0;
+  int region = -1;
+  for (PlannedNode& step : plan.nodes) {
+    if (plan.sliced || step.region != region) end = 0;
+    region = step.region;
+    step.scratch_offset = end;
+    constexpr std::size_t kDeviceAlignment = 256;
+    end += (step.scratch + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+    plan.scratch_bytes = std::max(plan.scratch_bytes, plan.sliced ? padded(step.scratch) : end);
+  }
+}
+
 void plan_memory(const Graph& graph, Plan& plan) {
   MemoryPlanner(graph, plan).run();
-  for (const PlannedNode& step : plan.nodes) {
-    plan.scratch_bytes = std::max(plan.scratch_bytes, padded(step.scratch));
-  }
+  place_scratch(plan);
   std::int64_t most_tasks = plan.slices;  // that run at one time; sums of partial results need no memory
   for (const Region& region : plan.regions) {
     std::int64_t tasks = 0;

@@ -16,6 +16,10 @@ constexpr double kRowBytesPerPartialByte = 1.0;
 // out.
 constexpr double kTileRows = 8, kSmallBatchSlices = 4;
 
+// Nodes side by side on a device that does not slice: a weight gradient beside the data gradient is what
+// there is.
+constexpr int kBranches = 2;
+
 constexpr int kWhole = -1;  // for Scheduler::tasks_: the backend does not slice
 
 bool runs_per_slice(const Graph& graph, const Node& node, int tasks) {
@@ -188,17 +192,18 @@ class Scheduler {
     ValueIds made = region.reduce;
     Region inputs = next_region(true, segment);
     std::vector<std::size_t> chosen;
+    int branches = 0;
     for (std::size_t i = 0; i < done_.size(); ++i) {
       const Node& node = graph_.nodes()[i];
       if (done_[i] || node.segment != segment) continue;
       if (runs_per_slice(graph_, node, tasks_[i]) || !is_ready(node)) continue;
+      // Nodes of the update change variables in place: one after another, in the order they were emitted.
+      const bool alone = node.op->outputs.empty() || node.op->mutates != 0;
+      if (alone && branches > 0) break;
       gather_inputs(node, inputs);
       chosen.push_back(i);
       made.insert(made.end(), node.outputs.begin(), node.outputs.end());
-      // Nodes of the update change variables in place: one after another, in the order they were emitted. A
-      // device that does not slice takes one node at a time anyhow, so that its lifetimes are counted in
-      // nodes.
-      if (tasks_[i] == kWhole || node.op->outputs.empty() || node.op->mutates != 0) break;
+      if (alone || (tasks_[i] == kWhole && !node.op->view && ++branches == kBranches)) break;
     }
     if (inputs.count > 0) {
       plan_.regions.push_back(inputs);

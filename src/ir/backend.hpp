@@ -35,6 +35,11 @@ class Executable {
     for (const Segment segment : {Segment::gradients, Segment::reduce, Segment::update}) run(segment, step);
   }
 
+  // Announces that run(step) will be called this many times with nothing read or changed in between: a device
+  // may hold such steps back and start them all at once.
+  virtual void set_group(int steps) { static_cast<void>(steps); }
+  virtual void flush() {}  // starts what was held back
+
   virtual const void* output(int number) const = 0;  // host memory, valid until the next run
   // Adds to totals[i] what the runs since the last call left in element i of Store::results: (sum, weight)
   // pairs. Waits for them.

@@ -33,9 +33,10 @@ struct PlannedNode {
   Segment segment = Segment::gradients;
   bool backward = false;
   int region = 0;
-  int tasks = 0;            // 0: slice by slice
-  std::size_t scratch = 0;  // bytes per thread
-  int launches = 0;         // kernels started, on a gpu
+  int tasks = 0;                   // 0: slice by slice
+  std::size_t scratch = 0;         // bytes per thread
+  std::size_t scratch_offset = 0;  // in the workspace: nodes side by side on a gpu have each their own
+  int launches = 0;                // kernels started, on a gpu
   Cost cost;
 };
 

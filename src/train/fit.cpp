@@ -46,12 +46,24 @@ class Stepper {
   Stepper(ModelState& state, BatchReader& reader, nn::Mode mode, Averages& averages)
       : state_(state), reader_(reader), mode_(mode), averages_(averages) {}
 
+  // What an exception cuts short was counted as done.
+  ~Stepper() {
+    try {
+      flush();
+    } catch (const std::exception& error) {
+      log_warning(cat("the last steps were not run: ", error.what()));
+    }
+  }
+  Stepper(const Stepper&) = delete;
+  Stepper& operator=(const Stepper&) = delete;
+
   void turn_to(BatchShape batch) {
     if (batch == batch_) return;
     take_results();
     executable_ = &state_.executable(reader_.key(mode_, batch));
     batch_ = batch;
     forget_results(*executable_);
+    executable_->set_group(static_cast<int>(state_.training->steps_per_execution));
   }
 
   // To be called when others may have used the model's cache of executables.
@@ -66,6 +78,10 @@ class Stepper {
     turn_to(reader_.shape());
     reader_.bind(*executable_);
     executable_->run(step);
+  }
+
+  void flush() {
+    if (executable_ != nullptr) executable_->flush();
   }
 
   void take_results() {
@@ -244,6 +260,7 @@ class Fit {
 
   // Between groups of steps. False: interrupted.
   bool pause(int epoch) {
+    stepper_.flush();
     if (asked_to_stop()) return false;
     const bool show = progress_.due(steps_);
     if (!show && !batch_callbacks_ && !options_.terminate_on_nan) return true;

@@ -6,12 +6,14 @@
 
 namespace gpunn {
 
-// Devices "sim"; without CUDA graphs "sim-eager"; without cuBLASLt and cuDNN "sim-own".
+// Devices "sim"; without CUDA graphs "sim-eager"; on one stream "sim-serial"; without cuBLASLt and cuDNN
+// "sim-own".
 inline void register_devices() {
   static const bool done = [] {
     register_backend("sim", cuda::make_backend(0));
     register_backend("sim-eager", cuda::make_backend(0, {.capture = false}));
     register_backend("sim-own", cuda::make_backend(0, {.libraries = false}));
+    register_backend("sim-serial", cuda::make_backend(0, {.branches = false}));
     return true;
   }();
   static_cast<void>(done);

@@ -129,11 +129,13 @@ struct Chain {
   int length;
   ChainStep steps[kMaxChain];
   bool add;
+  std::int64_t n;
   const float* x;
   float* y;
 
-  __device__ static float apply(const ChainStep& step, float v, std::int64_t i) {
-    const float other = step.operand == nullptr ? step.constant : step.operand[i / step.repeat % step.period];
+  __device__ float apply(const ChainStep& step, float v, std::int64_t i) const {
+    float other = 0;
+    if (step.operand != nullptr) other = step.operand[step.period == n ? i : i % step.period];
     switch (step.op) {  // the same for all threads: no divergence
       case ChainOp::add:
         return v + other;
@@ -147,10 +149,8 @@ struct Chain {
         return Maximum::value(v, other);
       case ChainOp::minimum:
         return Minimum::value(v, other);
-      case ChainOp::scale:
-        return v * step.constant;
-      case ChainOp::shift:
-        return v + step.constant;
+      case ChainOp::affine:
+        return v * step.scale + step.offset;
       case ChainOp::relu:
         return Relu::value(v);
       case ChainOp::sigmoid:
@@ -159,18 +159,14 @@ struct Chain {
         return Tanh::value(v);
       case ChainOp::gelu:
         return Gelu::value(v);
-      case ChainOp::exp:
-        return expf(v);
-      case ChainOp::log:
-        return logf(v);
-      case ChainOp::sqrt:
-        return sqrtf(v);
-      case ChainOp::square:
-        return v * v;
-      case ChainOp::negate:
-        return -v;
-      case ChainOp::absolute:
-        return fabsf(v);
+      case ChainOp::relu_slope:
+        return v * Relu::slope(other);
+      case ChainOp::sigmoid_slope:
+        return v * Sigmoid::slope(other);
+      case ChainOp::tanh_slope:
+        return v * Tanh::slope(other);
+      case ChainOp::gelu_slope:
+        return v * Gelu::slope(other);
     }
     return NAN;
   }
@@ -216,9 +212,9 @@ void fill(Gpu gpu, std::int64_t n, float value, float* y) {
 void chain(Gpu gpu, std::span<const ChainStep> steps, Accumulate mode, std::int64_t n, const float* x,
            float* y) {
   require(steps.size() <= kMaxChain, "chain: too many steps");
-  Chain body{static_cast<int>(steps.size()), {}, mode == Accumulate::add, x, y};
+  Chain body{static_cast<int>(steps.size()), {}, mode == Accumulate::add, n, x, y};
   for (std::size_t k = 0; k < steps.size(); ++k) {
-    require(steps[k].repeat > 0 && steps[k].period > 0, "chain: repeat and period must be positive");
+    require(steps[k].period > 0 || n == 0, "chain: the period must be positive");
     body.steps[k] = steps[k];
   }
   for_each(gpu, n, body);

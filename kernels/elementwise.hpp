@@ -49,27 +49,28 @@ enum class ChainOp : std::uint8_t {
   multiply,
   divide,
   maximum,
-  minimum,  // with the step's operand
-  scale,
-  shift,  // with its constant
+  minimum,  // v op operand, as Binary
+  affine,   // v * scale + offset
   relu,
   sigmoid,
   tanh,
-  gelu,
-  exp,
-  log,
-  sqrt,
-  square,
-  negate,
-  absolute,
+  gelu,  // act(v)
+  relu_slope,
+  sigmoid_slope,
+  tanh_slope,
+  gelu_slope,  // v * act'(operand): of the output; of the input for gelu
 };
+constexpr ChainOp chain_op(Binary kind) {
+  return static_cast<ChainOp>(kind);
+}
+static_assert(chain_op(Binary::minimum) == ChainOp::minimum);
+
 struct ChainStep {
-  ChainOp op = ChainOp::scale;
-  float constant = 0;
-  // The operand of element i is operand[i / repeat % period]: the whole tensor (1, n), a row (1, columns), a
-  // column (columns, rows), one element (1, 1).
+  ChainOp op = ChainOp::affine;
+  float scale = 1;
+  float offset = 0;
+  // The operand of element i is operand[i % period]: n of the whole tensor, fewer of what repeats.
   const float* operand = nullptr;
-  std::int64_t repeat = 1;
   std::int64_t period = 1;
 };
 inline constexpr int kMaxChain = 8;

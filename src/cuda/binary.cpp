@@ -1,12 +1,9 @@
-#include "src/ops/binary.hpp"
+#include "src/cuda/binary.hpp"
 
-#include "kernels/elementwise.hpp"
 #include "kernels/reduce.hpp"
 #include "src/cuda/registry.hpp"
 
 namespace gpunn::cuda {
-namespace {
-
 kernels::Binary kernel_kind(ops::Binary kind) {
   switch (kind) {
     case ops::Binary::add:
@@ -24,6 +21,8 @@ kernels::Binary kernel_kind(ops::Binary kind) {
   }
   throw UsageError("a binary op without a kernel");
 }
+
+namespace {
 
 Implementation forward(const OpCall& call, const Target&) {
   const auto kind = kernel_kind(call.attrs_as<ops::BinaryAttrs>().kind);

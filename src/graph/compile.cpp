@@ -22,6 +22,7 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
     passes::fuse_slopes(planned.graph);
     if (backend.computes("max_pool2d_backward_slope")) passes::fuse_pool_slopes(planned.graph);
     if (backend.computes("softmax_cross_entropy_with_gradient")) passes::fuse_loss_gradients(planned.graph);
+    if (backend.computes("chain")) passes::fuse_chains(planned.graph);
   }
   passes::Rewriter(planned.graph).finish();
   Plan& plan = planned.plan;

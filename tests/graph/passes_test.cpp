@@ -8,6 +8,7 @@
 #include "gpunn/random.hpp"
 #include "src/graph/compile.hpp"
 #include "src/ops/activation.hpp"
+#include "src/ops/affine.hpp"
 #include "src/ops/binary.hpp"
 #include "src/ops/conv2d.hpp"
 #include "src/ops/dense.hpp"
@@ -138,6 +139,64 @@ TEST(Passes, EveryPatternIsFound) {
   // Nobody asked for the gradient of the input: nothing computes it.
   EXPECT_FALSE(has(fused, "conv2d_pool_backward_data"));
   EXPECT_FALSE(has(plain, "conv2d_backward_data"));
+}
+
+// A gated residual block, in which nothing is a matrix product's epilogue.
+Graph gated_block(const VariableStore& store) {
+  Graph graph;
+  const ValueId x = graph.input("x", {Shape{kBatch, 6}}), skip = graph.input("skip", {Shape{kBatch, 6}});
+  const ValueId gain = graph.external("gain", {Shape{6}}, store.place(0));
+  const auto binary = [&](ValueId a, ValueId b, ops::Binary kind) {
+    return graph.emit1("binary", {a, b}, ops::BinaryAttrs{kind});
+  };
+  const ValueId gated = binary(gain, graph.emit1("affine", {x}, ops::AffineAttrs{.scale = 2, .offset = -1}),
+                               ops::Binary::multiply);
+  const ValueId h = graph.emit1("activation", {binary(gated, skip, ops::Binary::add)},
+                                ops::ActivationAttrs{ops::Activation::relu});
+  const ValueId y = graph.emit1("activation", {binary(h, x, ops::Binary::subtract)},
+                                ops::ActivationAttrs{ops::Activation::sigmoid});
+  const ValueId loss = graph.emit1("mean_squared_error", {y, skip, kNoValue});
+  graph.place(loss, {Store::results, 0});
+  graph.place(y, {Store::output, 0});
+  graph.place(gradients(graph, {loss}, {gain})[0], store.gradient_place(0));
+  return graph;
+}
+
+Result run_gated_block(bool fuse) {
+  VariableStore store;
+  store.add("gain", {Shape{6}}, true);
+  store.allocate(true, 0);
+  Network::fill(store.tensor(0).data<float>(), 1, 1);
+  std::vector<float> x(kBatch * 6), skip(kBatch * 6);
+  Network::fill(x, 2, 1);
+  Network::fill(skip, 3, 1);
+  ThreadPool pool(2);
+  const auto executable = compile(gated_block(store), store, pool, {.fuse = fuse});
+  executable->set_input(0, x.data(), nullptr);
+  executable->set_input(1, skip.data(), nullptr);
+  executable->run(cpu::StepState{});
+  Result result;
+  const auto* p = static_cast<const float*>(executable->output(0));
+  result.probabilities.assign(p, p + kBatch * 6);
+  const auto* g = reinterpret_cast<const float*>(store.base(Store::gradients));
+  result.gradients.assign(g, g + 6);
+  for (const PlannedNode& node : executable->plan().nodes) result.ops.push_back(node.op);
+  return result;
+}
+
+TEST(Passes, ElementwiseChainsBecomeOnePass) {
+  const Result fused = run_gated_block(true), plain = run_gated_block(false);
+  const auto count = [](const Result& result, const char* op) {
+    return std::count(result.ops.begin(), result.ops.end(), op);
+  };
+  // Forward: x * 2 - 1, * gain, + skip, relu, then - x and sigmoid (relu's output is kept for its slope).
+  // Backward: the two slopes, and the product with x.
+  EXPECT_EQ(count(plain, "chain"), 0);
+  EXPECT_GE(count(fused, "chain"), 3);
+  for (const char* op : {"activation", "activation_backward"}) EXPECT_EQ(count(fused, op), 0) << op;
+  EXPECT_LT(fused.ops.size() + 4, plain.ops.size());
+  EXPECT_EQ(fused.probabilities, plain.probabilities);
+  EXPECT_LT(distance(fused.gradients, plain.gradients), 4 * std::sqrt(double{kBatch}) * 0x1p-24);
 }
 
 }  // namespace

@@ -260,32 +260,68 @@ TEST(BinaryTest, TiesAreHalvedAndNaNWins) {
 }
 
 TEST(ChainTest, StepsInOnePass) {
-  const Floats x = uniform(60, -2, 2), row = uniform(12, -1, 1, 2), column = uniform(5, 1, 2, 3),
+  const Floats x = uniform(60, -2, 2), row = uniform(12, -1, 1, 2), one = uniform(1, 1, 2, 3),
                whole = uniform(60, -1, 1, 4);
   for (const Accumulate mode : kModes) {
     const Floats old_y = before(mode, 60);
     const Floats y = everywhere([&](const Way& way) {
-      Array<float> in(way, x), r(way, row), c(way, column), w(way, whole), out(way, old_y);
+      Array<float> in(way, x), r(way, row), c(way, one), w(way, whole), out(way, old_y);
       const ChainStep steps[] = {{.op = ChainOp::add, .operand = r, .period = 12},
-                                 {.op = ChainOp::multiply, .operand = c, .repeat = 12, .period = 5},
+                                 {.op = ChainOp::multiply, .operand = c, .period = 1},
                                  {.op = ChainOp::relu},
                                  {.op = ChainOp::subtract, .operand = w, .period = 60},
-                                 {.op = ChainOp::scale, .constant = 0.5f},
-                                 {.op = ChainOp::shift, .constant = 3},
-                                 {.op = ChainOp::square},
-                                 {.op = ChainOp::sqrt}};
+                                 {.op = ChainOp::affine, .scale = 0.5f, .offset = 3},
+                                 {.op = ChainOp::relu_slope, .operand = w, .period = 60},
+                                 {.op = ChainOp::tanh_slope, .operand = r, .period = 12},
+                                 {.op = ChainOp::divide, .operand = c, .period = 1}};
       chain(way.gpu, steps, mode, 60, in, out);
       return out.read();
     });
     Doubles want;
     for (std::size_t i = 0; i < 60; ++i) {
-      const double v = std::max(0.0, (x[i] + static_cast<double>(row[i % 12])) * column[i / 12]);
-      want.push_back(old(mode, old_y, i) + std::abs(0.5 * (v - whole[i]) + 3));
+      const double r = row[i % 12], c = one[0], w = whole[i];
+      const double v = 0.5 * (std::max(0.0, (x[i] + r) * c) - w) + 3;
+      want.push_back(old(mode, old_y, i) + (w > 0 ? v : 0) * (1 - r * r) / c);
     }
     expect_near(y, want, 1e-6, 1e-6);
   }
   const std::vector<ChainStep> nine(9);
   EXPECT_THROW(chain({}, nine, Accumulate::overwrite, 1, nullptr, nullptr), UsageError);
+}
+
+TEST(ChainTest, EveryStepIsWhatItsNameSays) {
+  const Floats x{-1.5f, 0.25f, 2}, other{0.5f, 0.75f, -0.25f};
+  const auto apply = [&](ChainOp op) {
+    return everywhere([&](const Way& way) {
+      Array<float> in(way, x), operand(way, other), out(way, 3);
+      const ChainStep step[] = {{.op = op, .scale = 2, .offset = 1, .operand = operand, .period = 3}};
+      chain(way.gpu, step, Accumulate::overwrite, 3, in, out);
+      return out.read();
+    });
+  };
+  const auto expect = [&](ChainOp op, auto want) {
+    Doubles values;
+    for (std::size_t i = 0; i < 3; ++i) values.push_back(want(double{x[i]}, double{other[i]}));
+    expect_near(apply(op), values, 2e-6, 1e-6);
+  };
+  const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
+  const auto phi = [](double v) { return std::erfc(-v / std::sqrt(2.0)) / 2; };
+  const auto density = [](double v) { return std::exp(-v * v / 2) / std::sqrt(2 * 3.14159265358979); };
+  expect(ChainOp::add, [](double v, double o) { return v + o; });
+  expect(ChainOp::subtract, [](double v, double o) { return v - o; });
+  expect(ChainOp::multiply, [](double v, double o) { return v * o; });
+  expect(ChainOp::divide, [](double v, double o) { return v / o; });
+  expect(ChainOp::maximum, [](double v, double o) { return std::max(v, o); });
+  expect(ChainOp::minimum, [](double v, double o) { return std::min(v, o); });
+  expect(ChainOp::affine, [](double v, double) { return 2 * v + 1; });
+  expect(ChainOp::relu, [](double v, double) { return std::max(v, 0.0); });
+  expect(ChainOp::sigmoid, [&](double v, double) { return sigmoid(v); });
+  expect(ChainOp::tanh, [](double v, double) { return std::tanh(v); });
+  expect(ChainOp::gelu, [&](double v, double) { return v * phi(v); });
+  expect(ChainOp::relu_slope, [](double v, double o) { return o > 0 ? v : 0; });
+  expect(ChainOp::sigmoid_slope, [](double v, double o) { return v * o * (1 - o); });
+  expect(ChainOp::tanh_slope, [](double v, double o) { return v * (1 - o * o); });
+  expect(ChainOp::gelu_slope, [&](double v, double o) { return v * (phi(o) + o * density(o)); });
 }
 
 TEST(AffineTest, FloatsAndBytes) {

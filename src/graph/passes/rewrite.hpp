@@ -49,5 +49,6 @@ void fuse_slopes(
 // Where the backend computes what they make:
 void fuse_pool_slopes(Graph& graph);     // the same of a max pool
 void fuse_loss_gradients(Graph& graph);  // loss + its gradient + accuracy: one pass over the predictions
+void fuse_chains(Graph& graph);          // what is left of elementwise nodes in a row: one pass over memory
 
 }  // namespace gpunn::passes

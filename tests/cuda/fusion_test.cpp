@@ -168,7 +168,9 @@ TEST_F(Fusion, ASecondReaderOfTheMapKeepsTheSlopeApart) {
                         graph.emit1("mean_squared_error", {b, yb, kNoValue})};
   keep(graph, {losses[0], losses[1], gradients(graph, losses, {x})[0]});
   const auto target = uniform(image.elements(), 7, -1, 1);
-  const Run fused = compare(graph, {values.data(), target.data(), target.data()}, 2);
+  // Two losses with their gradients; the sum of both shares and the slope are one chain.
+  const Run fused = compare(graph, {values.data(), target.data(), target.data()}, 3);
+  EXPECT_EQ(fused.ops.count("chain"), 1);
   EXPECT_EQ(fused.ops.count("max_pool2d_backward_slope"), 0);
 }
 

@@ -24,14 +24,16 @@ int fail(int code, const std::exception& error) {
   return code;
 }
 
-void report(const gpunn::Logs& test, const gpunn::History& history, const Flags& flags) {
+void report(const gpunn::Logs& test, const gpunn::History& history, const Flags& flags, const Results& also) {
   const double rate = history.seconds > 0 ? static_cast<double>(history.samples) / history.seconds : 0;
-  std::fprintf(stderr, "test accuracy %.4f, test loss %.4f, %.0f samples/s\n", test["accuracy"], test["loss"],
-               rate);
+  std::fprintf(stderr, "test accuracy %.4f, test loss %.4f", test["accuracy"], test["loss"]);
+  if (history.samples > 0) std::fprintf(stderr, ", %.0f samples/s", rate);
+  for (const auto& [name, value] : also) std::fprintf(stderr, ", %s %.4f", name.c_str(), value);
+  std::fprintf(stderr, "\n");
   if (!flags.json) return;
-  std::printf(
-      "{\"test_accuracy\": %.9g, \"test_loss\": %.9g, \"samples_per_second\": %.9g, \"seconds\": %.9g}\n",
-      test["accuracy"], test["loss"], rate, history.seconds);
+  std::printf("{\"test_accuracy\": %.9g, \"test_loss\": %.9g, ", test["accuracy"], test["loss"]);
+  for (const auto& [name, value] : also) std::printf("\"%s\": %.9g, ", name.c_str(), value);
+  std::printf("\"samples_per_second\": %.9g, \"seconds\": %.9g}\n", rate, history.seconds);
 }
 
 }  // namespace
@@ -54,6 +56,9 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   app.add_flag("--json", flags.json, "print the results as one line of JSON at the end");
   app.add_flag("--summary", flags.summary, "print the layers first");
   app.add_flag("--plan", flags.plan, "print memory, arithmetic and implementations of a step first");
+  for (const Option& option : about.options) {
+    std::visit([&](auto* value) { app.add_option(option.name, *value, option.help); }, option.value);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -63,27 +68,44 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
     return body(flags);
   } catch (const gpunn::DataError& error) {
     return fail(kData, error);
+  } catch (const gpunn::UsageError& error) {
+    return fail(kUsage, error);
   } catch (const std::exception& error) {
     return fail(kFailed, error);
   }
 }
 
+void expect_folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (!path.empty() && !std::filesystem::is_directory(folder)) {
+    throw gpunn::FileError("cannot save to " + path + ": there is no folder " + folder.string());
+  }
+}
+
+std::string vocabulary_of(const std::string& model_file) {
+  return std::filesystem::path(model_file).replace_extension(".vocabulary.json").string();
+}
+
+int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Flags& flags, const Results& also) {
+  report(model.evaluate(test), {}, flags, also);
+  return 0;
+}
+
 int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::DatasetPtr& test,
           const Flags& flags) {
+  return example::train(model, Parts{train, test, test}, flags);
+}
+
+int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also) {
   if (flags.summary) std::printf("%s\n", model.summary().c_str());
   if (flags.plan) std::printf("%s\n", model.plan({.batch_size = flags.batch_size}).text.c_str());
-
-  // Said now, not after an hour of training.
-  const std::filesystem::path folder = std::filesystem::absolute(flags.save).parent_path();
-  if (!flags.save.empty() && !std::filesystem::is_directory(folder)) {
-    throw gpunn::FileError("cannot save to " + flags.save + ": there is no folder " + folder.string());
-  }
+  expect_folder_of(flags.save);
 
   const gpunn::StopOnSignal stop;
-  const gpunn::History history = model.fit(train, {.epochs = flags.epochs,
-                                                   .batch_size = flags.batch_size,
-                                                   .validation_data = test,
-                                                   .stop = &stop.flag()});
+  const gpunn::History history = model.fit(data.train, {.epochs = flags.epochs,
+                                                        .batch_size = flags.batch_size,
+                                                        .validation_data = data.validation,
+                                                        .stop = &stop.flag()});
   if (!flags.save.empty()) {
     model.save(flags.save);
     std::fprintf(stderr, "saved the model to %s\n", flags.save.c_str());
@@ -92,7 +114,7 @@ int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::Data
     std::fprintf(stderr, "interrupted after %lld steps\n", static_cast<long long>(model.steps()));
     return kInterrupted;
   }
-  report(model.evaluate(test), history, flags);
+  report(model.evaluate(data.test), history, flags, also);
   return 0;
 }
 

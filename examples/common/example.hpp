@@ -8,7 +8,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <variant>
+#include <vector>
 
 namespace example {
 
@@ -28,17 +31,40 @@ struct Flags {
   gpunn::ModelOptions model() const { return {.device = device, .threads = threads, .seed = seed}; }
 };
 
+// A flag that one example has beside those of all; what `value` points to holds the default.
+struct Option {
+  std::string name, help;
+  std::variant<std::string*, double*, std::int64_t*, std::vector<std::string>*> value;
+};
+
 struct About {
   std::string name;
   std::string description;
   Flags defaults;
+  std::vector<Option> options = {};
 };
 
 // Reads the flags, calls `body`, and turns what it throws into a message and an exit code.
 int run(int argc, char** argv, const About& about, const std::function<int(const Flags&)>& body);
 
-// Prints what --summary and --plan ask for, trains, evaluates, saves and reports. Returns the exit code.
+struct Parts {
+  gpunn::DatasetPtr train, validation, test;
+};
+using Results = std::map<std::string, double>;
+
+// Prints what --summary and --plan ask for, trains, saves, evaluates and reports. `also` joins the line of
+// JSON. Returns the exit code.
+int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also = {});
+// The same for data without a validation part: the test part shows the progress.
 int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::DatasetPtr& test,
           const Flags& flags);
+// What train() does after training, for a model that was loaded.
+int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Flags& flags,
+             const Results& also = {});
+
+// Throws gpunn::FileError unless a file can be made there: said now, not after an hour of training.
+void expect_folder_of(const std::string& path);
+// Where a saved model's vocabulary lies: "model.safetensors" -> "model.vocabulary.json".
+std::string vocabulary_of(const std::string& model_file);
 
 }  // namespace example

@@ -1,0 +1,24 @@
+. "$(dirname "$0")/common.sh"
+
+for i in $(seq 400); do echo "abcdefgh ijklmnop ü"; done >text.txt
+
+expect 0 '"test_accuracy"' --data text.txt --epochs 16 --lr 0.01 --length 60 --prime "abc" --temperature 0.3 --json
+grep -q '"test_accuracy": 0.9[89]\|"test_accuracy": 1,' out || fail "it did not learn"
+grep -qF "abcdefgh ijklmnop ü" out || fail "it does not write what it read"
+grep -A 10 '^abc' out >written
+expect 0 "abcdefgh ijklmnop ü" --load char_rnn.safetensors --length 60 --prime "abc" --temperature 0.3
+cmp -s out written || fail "the loaded model writes otherwise"
+expect 0 "" --load char_rnn.safetensors --length 0 --prime "abc"
+
+printf 'label\ttext\n' >table.tsv
+for i in $(seq 60); do printf '1\tsentence number %d.\n' "$i"; done >>table.tsv
+expect 0 "test accuracy" --data table.tsv --epochs 1 --length 5
+
+printf 'ab\xFF' >broken.txt
+expect 3 "broken.txt:1: byte 3 (0xFF) is not UTF-8" --data broken.txt
+: >empty.txt
+expect 3 "fewer than 101 characters" --data empty.txt
+expect 2 "temperature" --temperature 0
+expect 2 "prime" --prime ""
+expect 3 "nowhere.txt" --data nowhere.txt
+interrupt --data text.txt --epochs 1000000

@@ -1,0 +1,33 @@
+# What the tests of the examples share. The first argument is the program; work goes on in a folder that goes away.
+set -euo pipefail
+program=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+fail() { echo "FAILED: $*"; tail -n 20 "$folder"/out "$folder"/err; exit 1; }
+
+# expect CODE TEXT flags...: the program ends so, and says that on either stream.
+expect() {
+  local code=$1 text=$2 got=0
+  shift 2
+  "$program" "$@" >out 2>err || got=$?
+  [ "$got" = "$code" ] || fail "exit code $got, not $code: $*"
+  grep -qF -- "$text" out err || fail "does not say '$text': $*"
+}
+
+# interrupt flags...: Ctrl-C in the middle of training ends the program in order, with the model saved.
+interrupt() {
+  local got=0 pid
+  rm -f stopped.safetensors
+  "$program" --save stopped.safetensors "$@" >out 2>err &
+  pid=$!
+  for _ in $(seq 200); do
+    if grep -q "Epoch" out err; then break; fi
+    sleep 0.05
+  done
+  kill -INT $pid
+  wait $pid || got=$?
+  [ "$got" = 130 ] || fail "exit code $got after an interrupt, not 130"
+  [ -s stopped.safetensors ] || fail "an interrupt saved no model"
+}

@@ -1,0 +1,36 @@
+. "$(dirname "$0")/common.sh"
+
+# Sentences that are easy to tell apart.
+write_part() {  # FILE LINES
+  printf 'label\ttext\n' >"$1"
+  for i in $(seq "$2"); do
+    if [ $((i % 3)) = 0 ]; then printf '0\tA dull, stupid film number %d.\n' "$i"; else printf '1\tA "wonderful" film, number %d!\n' "$i"; fi
+  done >>"$1"
+}
+mkdir reviews
+write_part reviews/train.tsv 240
+write_part reviews/validation.tsv 30
+write_part reviews/test.tsv 30
+
+expect 0 '"majority_accuracy": 0.66666' --data reviews --epochs 4 --lr 0.005 --json --predict "Wonderful" --predict "Dull, stupid"
+grep -q '"test_accuracy": 1,' out || fail "it did not learn"
+[ "$(grep -c '^positive .*  Wonderful$' out)" = 1 ] && [ "$(grep -c '^negative .*  Dull, stupid$' out)" = 1 ] || fail "wrong predictions"
+grep '^positive\|^negative' out >trained
+
+expect 0 "positive" --load review_gru.safetensors --predict "Wonderful" --predict "Dull, stupid" --data nowhere
+cmp -s out trained || fail "the loaded model answers otherwise"
+expect 0 '"test_accuracy": 1,' --load review_gru.safetensors --data reviews --json
+
+expect 2 "not expected" --predikt "x"
+expect 3 "nowhere/train.tsv" --data nowhere
+expect 3 "none.safetensors" --load none.safetensors
+expect 3 "there is no folder" --data reviews --save nowhere/model.safetensors
+expect 3 "byte 1 (0xFF) is not UTF-8" --load review_gru.safetensors --predict $'\xFF'
+cp review_gru.safetensors broken.safetensors
+echo '{}' >broken.vocabulary.json
+expect 3 "not a vectorizer" --load broken.safetensors --predict x
+mkdir broken
+cp reviews/*.tsv broken
+printf '1\tgr\xFCn\n' >>broken/train.tsv
+expect 3 "train.tsv:242:2: byte 3 (0xFC) is not UTF-8" --data broken
+interrupt --data reviews --epochs 1000000

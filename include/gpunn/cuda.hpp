@@ -23,7 +23,8 @@ struct Target {
   int multiprocessors = 1;
   std::size_t shared_per_block = 49'152;  // the opt-in limit, bytes
   bool tf32 = false;                      // asked for by the user; fp32 is strict otherwise
-  bool libraries = true;                  // cuBLASLt and cuDNN may be used; else kernels of ours alone
+  bool libraries = true;  // cuBLASLt and cuDNN may be used; else kernels of ours alone
+  bool deterministic = true;  // the same bits every time; false: the libraries' fastest
 };
 
 // One call of a bound node.

@@ -1,5 +1,5 @@
-// What libgpunn calls after loading this library: checks that they belong together and that there is a device, and
-// registers the devices.
+// What libgpunn calls after loading this library: checks that they belong together and that there is a
+// device, and registers the devices.
 
 #include <cuda_runtime_api.h>
 
@@ -11,7 +11,9 @@
 namespace gpunn::cuda {
 namespace {
 
-std::string version(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
+std::string version(int number) {
+  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+}
 
 std::string register_devices(const std::string& build_id) {
   if (build_id != GPUNN_BUILD_ID) {
@@ -22,7 +24,8 @@ std::string register_devices(const std::string& build_id) {
   static_cast<void>(cudaRuntimeGetVersion(&runtime));
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver) {
-    return "the NVIDIA driver is for CUDA " + version(driver) + ", but CUDA " + version(runtime) + " is needed";
+    return "the NVIDIA driver is for CUDA " + version(driver) + ", but CUDA " + version(runtime) +
+           " is needed";
   }
   if (status != cudaSuccess) return cudaGetErrorString(status);
   if (count == 0) return "there is no CUDA device";

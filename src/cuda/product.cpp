@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
-#include "src/core/log.hpp"
-#include "src/cuda/libraries/libraries.hpp"
-#include "src/cuda/registry.hpp"
-
 namespace gpunn::cuda {
 namespace {
+
+// Fewer rows or columns than a pack of lanes: memory-bound, and tiles of the library would be mostly empty.
+constexpr std::int64_t kNarrow = 8;
 
 // NVIDIA's advice for cuBLAS. It is part of the plan's workspace, so small products do not ask for that much:
 // with sums split in place the library keeps little more than counters there.
@@ -18,45 +17,35 @@ std::size_t workspace_limit(const Target& target, const kernels::Gemm& gemm) {
 
 }  // namespace
 
-std::string why_own_gemm(const Target& target, const kernels::Gemm& gemm) {
-  // Fewer rows or columns than a pack of lanes: memory-bound, and tiles of the library would be mostly empty.
-  constexpr std::int64_t kNarrow = 8;
-  if (!target.libraries) return "libraries are switched off";
-  if (std::min({gemm.m, gemm.n, gemm.k}) < kNarrow) return "narrow: memory-bound";
-  return {};
+Product product_of(const Target& target, const kernels::Gemm& shape, bool column_sums) {
+  Product product;
+  product.gemm.shape = shape;
+  product.gemm.tf32 = target.tf32;
+  product.pointers = [](const Launch& l) { return LtPointers{l.in(0), l.in(1), l.out(0)}; };
+  product.own.name = "own gemm";
+  product.own.scratch =
+      static_cast<std::size_t>(kernels::gemm_scratch_floats(shape.m, shape.n, shape.k, 1, column_sums)) *
+      sizeof(float);
+  product.own.launches = product.own.scratch > 0 ? 2 : 1;
+  if (std::min({shape.m, shape.n, shape.k}) < kNarrow) product.own.why = "narrow: memory-bound";
+  if (!target.libraries) product.own.why = "libraries are switched off";
+  return product;
 }
 
 Implementation implement_product(const Target& target, Product product) {
-  Implementation made;
-  made.scratch = product.own_scratch;
-  made.launches = product.own_launches;
-  made.name = "own gemm";
-  made.why = product.why_own;
-  if (!product.why_own.empty()) {
-    made.run = std::move(product.own);
-    return made;
-  }
-  const std::size_t limit = workspace_limit(target, product.gemm.shape);
-  made.name = "cublaslt";
-  made.why = "algorithm chosen at bind";
-  made.scratch = std::max({limit, product.own_scratch, product.after_scratch});
-  made.launches = 1 + product.after_launches;
-  // Shared by both closures; empty until bound, and for good where the library has no algorithm.
-  const auto plan = std::make_shared<std::optional<LtPlan>>();
-  made.prepare = [=](const Launch& l) -> Implementation::Bound {
+  LibraryCall library;
+  library.name = "cublaslt";
+  library.why = "algorithm chosen at bind";
+  library.scratch = workspace_limit(target, product.gemm.shape);
+  library.bind = [gemm = product.gemm, pointers = product.pointers, limit = library.scratch](
+                     const Launch& l, Libraries& libraries) -> LibraryCall::Bound {
     std::string why;
-    auto* libraries = static_cast<Libraries*>(l.libraries);
-    *plan = LtPlan::choose(libraries->cublaslt(), product.gemm, product.pointers(l), limit, why);
-    if (*plan) return {"cublaslt algorithm " + std::to_string((*plan)->algorithm()), "its heuristic's first"};
-    log_once("cublaslt: " + why, LogLevel::warning, "a product runs on our own kernel: " + why);
-    return {"own gemm", why};
+    const auto plan = LtPlan::choose(libraries.cublaslt(), gemm, pointers(l), limit, why);
+    if (!plan) return {{}, why, {}};
+    return {"cublaslt algorithm " + std::to_string(plan->algorithm()), "the first of its heuristic",
+            [plan = *plan](const Launch& now) { plan.run(now.stream, now.scratch); }};
   };
-  made.run = [=](const Launch& l) {
-    if (!*plan) return product.own(l);
-    (*plan)->run(l.stream, l.scratch);
-    if (product.after) product.after(l);
-  };
-  return made;
+  return library_or_own(std::move(library), std::move(product.after), std::move(product.own));
 }
 
 }  // namespace gpunn::cuda

@@ -55,7 +55,7 @@ TEST(ConvolutionPlans, EveryLayerPassAndTypeForEveryArchitecture) {
         for (const KnownDevice& known : known_devices()) {
           const CudnnDevice device(std::string_view(cudnn_json(known)));
           const Convolution convolution{
-              .geometry = layer.geometry, .pass = pass.pass, .type = type.type, .bias_relu = pass.fused};
+              .geometry = layer.geometry, .pass = pass.pass, .type = type.type, .bias = pass.fused, .relu = pass.fused};
           if (type.type == ConvolutionType::bf16 &&
               known.architecture < 80) {  // no such type in that hardware
             try {

@@ -23,10 +23,10 @@ Dims image_strides(std::int64_t channels, std::int64_t height, std::int64_t widt
   return {channels * height * width, 1, channels * width, channels};
 }
 
-Dims weight_strides(WeightLayout layout, const kernels::ConvGeometry& g) {
-  const std::int64_t in = g.group_in(), width = g.width.kernel;
-  if (layout == WeightLayout::hwio) return {1, g.out, width * in * g.out, in * g.out};
-  return {g.height.kernel * width * in, 1, width * in, in};
+// [height, width, in, out] seen as K C R S.
+Dims weight_strides(const kernels::ConvGeometry& g) {
+  const std::int64_t in = g.group_in();
+  return {1, g.out, g.width.kernel * in * g.out, in * g.out};
 }
 
 // What is needed behind the image so that the last window fits; negative where it ends before the image does.
@@ -100,8 +100,9 @@ Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descr
 
 EnginePlan plan_convolution(const CudnnDevice& device, const Convolution& convolution, EngineRules rules) {
   const kernels::ConvGeometry& g = convolution.geometry;
-  kernels::require(!convolution.bias_relu || convolution.pass == ConvolutionPass::forward,
-                   "plan_convolution: bias and relu belong to the forward pass");
+  const bool fused = convolution.bias || convolution.relu, add = convolution.mode == kernels::Accumulate::add;
+  kernels::require(!fused || (convolution.pass == ConvolutionPass::forward && !add),
+                   "plan_convolution: bias and relu belong to the forward pass, which overwrites");
   rules.tensor_cores = convolution.type != ConvolutionType::fp32;
   const cudnnDataType_t type =
       convolution.type == ConvolutionType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
@@ -109,29 +110,33 @@ EnginePlan plan_convolution(const CudnnDevice& device, const Convolution& convol
   const Dims y_strides = image_strides(g.out, g.height.out, g.width.out);
   const Descriptor x = tensor(kConvX, type, {g.batch, g.in, g.height.in, g.width.in},
                               image_strides(g.in, g.height.in, g.width.in));
-  const Descriptor w = tensor(kConvW, type, {g.out, g.group_in(), g.height.kernel, g.width.kernel},
-                              weight_strides(convolution.weights, g));
+  const Descriptor w =
+      tensor(kConvW, type, {g.out, g.group_in(), g.height.kernel, g.width.kernel}, weight_strides(g));
   const Descriptor y = tensor(kConvY, type, y_dims, y_strides);
   // Between the fused steps: never in memory, in float.
-  const Descriptor sums = tensor(100, CUDNN_DATA_FLOAT, y_dims, y_strides, true);
-  const Descriptor biased = tensor(101, CUDNN_DATA_FLOAT, y_dims, y_strides, true);
+  const auto between = [&](std::int64_t id) { return tensor(id, CUDNN_DATA_FLOAT, y_dims, y_strides, true); };
   const Descriptor bias = tensor(kConvBias, type, {1, g.out, 1, 1}, {g.out, 1, g.out, g.out});
 
   const PassNames names = names_of(convolution.pass);
   const Descriptor how = convolution_of(g);
   std::vector<Descriptor> operations;
+  Descriptor sums;
+  if (fused) sums = between(100);
   operations.emplace_back(names.operation)
       .set(names.x, x)
       .set(names.w, w)
-      .set(names.y, convolution.bias_relu ? sums : y)
+      .set(names.y, fused ? sums : y)
       .set(names.convolution, how)
       .set(names.alpha, 1.0f)
-      .set(names.beta, 0.0f)
+      .set(names.beta, add ? 1.0f : 0.0f)
       .finalize();
-  if (convolution.bias_relu) {
-    operations.push_back(pointwise(CUDNN_POINTWISE_ADD, sums, &bias, biased));
-    operations.push_back(pointwise(CUDNN_POINTWISE_RELU_FWD, biased, nullptr, y));
+  if (convolution.bias) {
+    Descriptor biased;
+    if (convolution.relu) biased = between(101);
+    operations.push_back(pointwise(CUDNN_POINTWISE_ADD, sums, &bias, convolution.relu ? biased : y));
+    sums = std::move(biased);
   }
+  if (convolution.relu) operations.push_back(pointwise(CUDNN_POINTWISE_RELU_FWD, sums, nullptr, y));
   return plan_engine(device, operations, rules);
 }
 

@@ -179,13 +179,18 @@ EnginePlan plan_engine(const CudnnDevice& device, const std::vector<Descriptor>&
                     refused.reason);
 }
 
-void execute(cudnnHandle_t handle, const EnginePlan& plan, const std::vector<std::int64_t>& ids,
-             const std::vector<void*>& pointers, void* workspace) {
+Descriptor variant_pack(const std::vector<std::int64_t>& ids, const std::vector<void*>& pointers,
+                        void* workspace) {
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids)
       .set_pointers(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers)
       .set_pointers(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, {workspace})
       .finalize();
+  return pack;
+}
+
+void execute(cudnnHandle_t handle, cudaStream_t stream, const EnginePlan& plan, const Descriptor& pack) {
+  check(cudnnSetStream(handle, stream));
   check(cudnnBackendExecute(handle, plan.plan.raw(), pack.raw()));
 }
 

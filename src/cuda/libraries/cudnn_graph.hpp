@@ -122,9 +122,11 @@ struct EnginePlan {
 EnginePlan plan_engine(const CudnnDevice& device, const std::vector<Descriptor>& operations,
                        const EngineRules& rules);
 
-// Runs a plan on the handle's stream. `workspace`: plan.workspace bytes.
-void execute(cudnnHandle_t handle, const EnginePlan& plan, const std::vector<std::int64_t>& ids,
-             const std::vector<void*>& pointers, void* workspace);
+// The pointers of an execution by the ids of their tensors. `workspace`: plan.workspace bytes.
+Descriptor variant_pack(const std::vector<std::int64_t>& ids, const std::vector<void*>& pointers,
+                        void* workspace);
+// Queues it on `stream`. REQUIRES: the plan was made with the handle.
+void execute(cudnnHandle_t handle, cudaStream_t stream, const EnginePlan& plan, const Descriptor& pack);
 
 // Throws DeviceError naming both versions unless headers and library are the same release.
 void check_cudnn_version();

@@ -62,6 +62,8 @@ template <class Raw, class Object>
 cublasStatus_t create(const char* name, Raw* raw, Object object, library::On on = library::On::host) {
   return library::enter(name, kCodes, on, [&] {
     if (raw == nullptr) return library::refuse(name, "no place for the result"), CUBLAS_STATUS_INVALID_VALUE;
+    if (on == library::On::device && library::capturing())
+      return library::refuse(name, "while a stream is captured"), CUBLAS_STATUS_NOT_INITIALIZED;
     auto* made = new Object(object);
     alive.insert(made);
     library::count_object(1);

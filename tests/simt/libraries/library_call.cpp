@@ -23,6 +23,13 @@ void count_object(long change) {
   objects += change;
 }
 
+bool capturing() {
+  for (const CUstream_st* stream : runtime().streams) {
+    if (stream->device == current_device() && stream->capture != nullptr) return true;
+  }
+  return false;
+}
+
 void refuse(const char* call, const std::string& what) {
   add_report("simt: " + std::string(call) + ": " + what + "\n");
 }

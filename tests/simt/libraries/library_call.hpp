@@ -54,6 +54,9 @@ bool still_there(const char* call, const std::vector<Region>& regions);
 std::size_t alignment_of(const void* pointer);  // the largest power of two up to 256 that divides it
 bool overlap(const Region& a, const Region& b);
 
+// Whether a stream of the current device is being captured: then nothing may be created or loaded.
+bool capturing();
+
 void count_object(long change);
 
 }  // namespace simt::library

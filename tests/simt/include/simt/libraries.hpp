@@ -6,6 +6,8 @@
 // "cudnnBackendExecute".
 #pragma once
 
+#include <cstddef>
+
 namespace simt {
 
 enum class Heuristic {
@@ -16,7 +18,8 @@ enum class Heuristic {
 };
 
 void set_cublaslt_heuristic(Heuristic answer);
-void set_cudnn_heuristic(Heuristic answer);
+void set_cudnn_heuristic(Heuristic answer);   // nothing: list A is empty, the fallback list is not
+void set_cudnn_version(std::size_t version);  // what the loaded library says; 0: what its header says
 
 // Objects of the libraries that are alive (handles, descriptors), for leak checks.
 long live_library_objects();

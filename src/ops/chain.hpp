@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "gpunn/export.hpp"
 #include "gpunn/graph.hpp"
 #include "src/ops/activation.hpp"
 #include "src/ops/affine.hpp"
@@ -41,6 +42,6 @@ struct ChainAttrs {
 bool fits_chain(const Spec& x, bool x_batched, const Spec& operand, bool operand_batched);
 
 // "add, relu": for plans.
-std::string to_string(const ChainAttrs& attrs);
+GPUNN_API std::string to_string(const ChainAttrs& attrs);
 
 }  // namespace gpunn::ops

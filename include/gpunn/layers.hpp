@@ -338,4 +338,22 @@ struct LSTMOptions {
 GPUNN_API Layer LSTM(std::int64_t units, LSTMOptions options = {},
                      SourceLocation where = SourceLocation::current());
 
+// Two recurrent layers on the same sequence: `layer`, and its copy that reads backwards (or
+// `backward_layer`). Sequences of the second are turned back, steps of padding become zeros in both, and the
+// two are merged. none: both are returned, for Layer::call(). States follow, those of the forward layer
+// first; so too initial states. Weights: forward_kernel, ..., backward_kernel, ...
+enum class MergeMode : std::uint8_t { concat, sum, mul, ave, none };
+struct BidirectionalOptions {
+  MergeMode merge_mode = MergeMode::concat;
+  std::optional<Layer> backward_layer = {};  // must have go_backwards
+  std::string name = {};
+};
+GPUNN_API Layer Bidirectional(const Layer& layer, BidirectionalOptions options = {},
+                              SourceLocation where = SourceLocation::current());
+
+// The layer at every step: [steps, ...]. Of Dense, Activation, Dropout and Rescaling, which keep steps apart
+// by themselves; anything else is a UsageError.
+GPUNN_API Layer TimeDistributed(const Layer& layer, LayerOptions options = {},
+                                SourceLocation where = SourceLocation::current());
+
 }  // namespace gpunn

@@ -153,6 +153,7 @@ class GPUNN_API Model {
   double learning_rate() const;
   void set_learning_rate(double rate);
   std::int64_t steps() const;  // optimizer steps done
+  void reset_states();         // stateful layers start from zeros again
   void stop_training();        // for callbacks: ends fit() after the current epoch (or group of steps)
 
   // The architecture, the weights and, after compile(), the training settings and the optimizer's state, in

@@ -50,6 +50,7 @@ class ActivationLayer final : public LayerDefinition {
   ActivationLayer(ActivationFunction function, LayerOptions options, SourceLocation where)
       : LayerDefinition(std::move(options.name), where), function_(function) {}
   std::string_view type() const override { return "Activation"; }
+  bool works_by_vector() const override { return true; }
   MaskUse mask_use() const override { return MaskUse::pass; }
   ValueId emit(const Emission& e) const override { return emit_activation(e.graph, e.x[0], function_); }
   Json config() const override { return {{"activation", to_string(function_)}}; }
@@ -63,6 +64,7 @@ class RescalingLayer final : public LayerDefinition {
   RescalingLayer(double scale, double offset, LayerOptions options, SourceLocation where)
       : LayerDefinition(std::move(options.name), where), scale_(scale), offset_(offset) {}
   std::string_view type() const override { return "Rescaling"; }
+  bool works_by_vector() const override { return true; }
   MaskUse mask_use() const override { return MaskUse::pass; }
   ValueId emit(const Emission& e) const override {
     return e.graph.emit1(
@@ -82,6 +84,7 @@ class DropoutLayer final : public LayerDefinition {
     argument(rate >= 0 && rate < 1, "Dropout", "rate must be at least 0 and below 1", where);
   }
   std::string_view type() const override { return "Dropout"; }
+  bool works_by_vector() const override { return true; }
   MaskUse mask_use() const override { return MaskUse::pass; }
   ValueId emit(const Emission& e) const override {
     if (e.mode != Mode::train || rate_ == 0) return e.x[0];

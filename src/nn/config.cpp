@@ -115,6 +115,16 @@ Layer lstm(const ConfigReader& c, std::string name) {
   return LSTM(c.integer("units", 0), std::move(options), {});
 }
 
+Layer bidirectional(const ConfigReader& c, std::string name) {
+  const std::optional<Layer> inner = c.layer("layer");
+  if (!inner) throw DataError("Bidirectional: it has no layer");
+  return Bidirectional(*inner,
+                       {.merge_mode = merge_mode_from(c.text("merge_mode", "concat")),
+                        .backward_layer = c.layer("backward_layer"),
+                        .name = std::move(name)},
+                       {});
+}
+
 struct LayerType {
   std::string_view type;
   FromConfig make;
@@ -153,6 +163,13 @@ const LayerType kLayerTypes[] = {
     {"SimpleRNN",
      [](C c, N n) { return SimpleRNN(c.integer("units", 0), recurrent<SimpleRNNOptions>(c, n), {}); }},
     {"GRU", gru},
+    {"Bidirectional", bidirectional},
+    {"TimeDistributed",
+     [](C c, N n) {
+       const std::optional<Layer> inner = c.layer("layer");
+       if (!inner) throw DataError("TimeDistributed: it has no layer");
+       return TimeDistributed(*inner, {.name = n}, {});
+     }},
     {"LSTM", lstm},
 };
 
@@ -266,6 +283,20 @@ std::vector<std::int64_t> ConfigReader::integers(const char* key) const {
     numbers.push_back(number.get<std::int64_t>());
   }
   return numbers;
+}
+
+std::optional<Layer> ConfigReader::layer(const char* key) const {
+  constexpr int kDeepest = 8;  // layers within layers; a hostile file could go on until the stack ends
+  thread_local int depth = 0;
+  const Json* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_object() || !value->contains("config")) wrong(key, "a layer");
+  if (depth == kDeepest) throw DataError(cat(type_, ": too many layers within layers"));
+  struct Level {
+    Level() { ++depth; }
+    ~Level() { --depth; }
+  } const level;
+  return layer_from_config(ConfigReader(*value, type_).text("class_name", ""), value->at("config"), "");
 }
 
 Size2 ConfigReader::size(const char* key, Size2 otherwise) const {

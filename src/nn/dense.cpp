@@ -13,6 +13,7 @@ class DenseLayer final : public LayerDefinition {
   }
 
   std::string_view type() const override { return "Dense"; }
+  bool works_by_vector() const override { return true; }
   MaskUse mask_use() const override { return MaskUse::pass; }
 
   VariableSpecs variables(const Specs& x) const override {

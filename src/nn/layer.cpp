@@ -1,5 +1,7 @@
 #include "src/nn/layer.hpp"
 
+#include <algorithm>
+
 #include "src/core/text.hpp"
 
 namespace gpunn {
@@ -99,11 +101,11 @@ std::string describe(const LayerDefinition& layer, std::string_view name, const 
 }
 
 Specs trial_emission(const LayerDefinition& layer, const Specs& inputs) {
-  constexpr std::int64_t kBatch = 1;  // any would do
+  const std::int64_t batch = std::max<std::int64_t>(layer.batch_size(), 1);  // any would do
   Graph graph;
   Emission e{.graph = graph, .mode = Mode::train};
   for (const Spec& input : inputs)
-    e.x.push_back(graph.input("x", {input.shape.with_front(kBatch), input.dtype}));
+    e.x.push_back(graph.input("x", {input.shape.with_front(batch), input.dtype}));
   for (const VariableSpec& variable : layer.variables(inputs)) {
     e.variables.push_back(graph.external(variable.name, {variable.shape},
                                          {variable.trainable ? Store::parameters : Store::state}));

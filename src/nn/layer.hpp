@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ struct VariableSpec {
   Shape shape;
   Initializer initializer;
   bool trainable = true;
+  bool sequence_state = false;                // zero at first, and again after Model::reset_states()
   std::int64_t ones_begin = 0, ones_end = 0;  // these elements are 1 at first, whatever the initializer
 };
 using VariableSpecs = std::vector<VariableSpec>;
@@ -78,6 +80,10 @@ class LayerDefinition {
   virtual ValueId mask(const Emission&) const { return kNoValue; }
   // The ids that its (i32) input may hold are below this; 0: they are no ids.
   virtual std::int64_t vocabulary() const { return 0; }
+  // The only batch size it takes; 0: any.
+  virtual std::int64_t batch_size() const { return 0; }
+  // Whether it treats all leading axes of its input alike: each vector of features by itself, or each number.
+  virtual bool works_by_vector() const { return false; }
   virtual Json config() const { return Json::object(); }  // Keras's arguments, for save()
   virtual bool takes(std::size_t inputs) const { return inputs == 1; }
 
@@ -138,6 +144,7 @@ class ConfigReader {
   Padding padding(const char* key) const;
   Size2 size(const char* key, Size2 otherwise) const;
   std::vector<std::int64_t> integers(const char* key) const;
+  std::optional<Layer> layer(const char* key) const;  // {"class_name": .., "config": ..}
 
  private:
   const Json* find(const char* key) const;
@@ -145,6 +152,8 @@ class ConfigReader {
   const Json& config_;
   std::string_view type_;
 };
+
+MergeMode merge_mode_from(std::string_view name);
 
 // How a type of layer is made again from its config. A new type of layer adds its line to kLayerTypes
 // (config.cpp).

@@ -69,6 +69,15 @@ VariableSpecs RecurrentLayer::variables(const Specs& x) const {
     specs.push_back({"bias", two ? Shape{2, width} : Shape{width}, options_.bias_initializer});
     if (options_.unit_forget_bias) specs.back().ones_begin = units_, specs.back().ones_end = 2 * units_;
   }
+  if (options_.stateful) {
+    for (std::size_t i = 0; i < states(); ++i) {
+      specs.push_back({.name = i == 0 ? "state_h" : "state_c",
+                       .shape = {options_.stateful_batch_size, units_},
+                       .initializer = zeros,
+                       .trainable = false,
+                       .sequence_state = true});
+    }
+  }
   return specs;
 }
 
@@ -79,6 +88,23 @@ ops::RecurrentAttrs RecurrentLayer::attributes(Mode mode) const {
           .sequence = options_.return_sequences,
           .reversed = options_.go_backwards,
           .keep = mode == Mode::train};
+}
+
+// Given ones, or for a stateful layer what the batch before left.
+void RecurrentLayer::emit_initial_states(const Emission& e, ValueIds& inputs) const {
+  constexpr std::size_t kStates[] = {ops::kRecurrentH0, ops::kRecurrentC0};
+  if (!options_.stateful) {
+    for (std::size_t i = 1; i < e.x.size(); ++i) inputs[kStates[i - 1]] = e.x[i];
+    return;
+  }
+  expects(e.x.size() == 1, "is stateful: it takes no initial state");
+  expects(e.shape()[0] == options_.stateful_batch_size,
+          cat("is stateful with batches of ", options_.stateful_batch_size, " samples, not ", e.shape()[0]));
+  for (std::size_t i = 0; i < states(); ++i) {
+    const ValueId state = e.variables[e.variables.size() - states() + i];
+    e.graph.mutable_values()[static_cast<std::size_t>(state)].batched = true;  // a row for each sample
+    inputs[kStates[i]] = state;
+  }
 }
 
 // As Keras draws them: one mask for all gates, or with recurrent dropout one for each.
@@ -102,11 +128,14 @@ ValueIds RecurrentLayer::emit_all(const Emission& e) const {
   inputs[ops::kRecurrentWeights] = e.variables[1];
   if (options_.use_bias) inputs[ops::kRecurrentBias] = e.variables[2];
   inputs[ops::kRecurrentMask] = e.mask();
-  if (e.x.size() > 1) inputs[ops::kRecurrentH0] = e.x[1];
-  if (e.x.size() > 2) inputs[ops::kRecurrentC0] = e.x[2];
+  emit_initial_states(e, inputs);
   emit_dropout(e, inputs);
 
   const ValueIds made = e.graph.emit("recurrent", inputs, attributes(e.mode));
+  if (options_.stateful) {
+    e.update("assign", {inputs[ops::kRecurrentH0], made[ops::kRecurrentOutH]}, {});
+    if (states() == 2) e.update("assign", {inputs[ops::kRecurrentC0], made[ops::kRecurrentOutC]}, {});
+  }
   const ValueId h = made[ops::kRecurrentOutH];
   ValueIds outputs{options_.return_sequences ? made[ops::kRecurrentOutSequence] : h};
   if (options_.return_state) outputs.push_back(h);

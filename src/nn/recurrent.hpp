@@ -30,17 +30,22 @@ class RecurrentLayer final : public LayerDefinition {
   std::string_view type() const override;
   bool takes(std::size_t inputs) const override { return inputs == 1 || inputs == 1 + states(); }
   MaskUse mask_use() const override { return options_.return_sequences ? MaskUse::pass : MaskUse::take; }
+  std::int64_t batch_size() const override { return options_.stateful ? options_.stateful_batch_size : 0; }
   VariableSpecs variables(const Specs& x) const override;
   ValueId emit(const Emission& e) const override { return emit_all(e)[0]; }
   ValueIds emit_all(const Emission& e) const override;
   Json config() const override;
 
+  std::size_t variable_count() const {
+    return 2 + (options_.use_bias ? 1 : 0) + (options_.stateful ? states() : 0);
+  }
   std::int64_t units() const { return units_; }
   const RecurrentOptions& options() const { return options_; }
   std::size_t states() const { return options_.cell == ops::RecurrentCell::lstm ? 2 : 1; }
 
  private:
   ops::RecurrentAttrs attributes(Mode mode) const;
+  void emit_initial_states(const Emission& e, ValueIds& inputs) const;
   void emit_dropout(const Emission& e, ValueIds& inputs) const;
 
   std::int64_t units_;

@@ -205,6 +205,16 @@ void Model::set_learning_rate(double rate) {
   state_->learning_rate = rate;
 }
 
+void Model::reset_states() {
+  for (const auto& layer : state_->network.layers()) {
+    for (std::size_t i = 0; i < layer.variables.size(); ++i) {
+      if (!layer.variables[i].sequence_state) continue;
+      Tensor state = state_->variables.tensor(layer.first_variable + static_cast<int>(i));
+      std::ranges::fill(state.data<float>(), 0.0f);
+    }
+  }
+}
+
 std::int64_t Model::steps() const {
   return state_->step;
 }

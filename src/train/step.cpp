@@ -45,6 +45,10 @@ void emit_training(Graph& graph, ValueId loss, const nn::Network::Trace& trace, 
     if (dw[i] != kNoValue) graph.place(dw[i], store.gradient_place(numbers[i]));
   }
   emit_optimizer(graph, optimizer, store);
+}
+
+// After everything that reads the state: moving statistics in training, the state of stateful layers always.
+void emit_updates(Graph& graph, const nn::Network::Trace& trace) {
   graph.set_segment(Segment::update);
   for (const nn::StateUpdate& update : trace.updates) {
     graph.set_layer(update.layer);
@@ -73,6 +77,7 @@ Graph build_step(const nn::Network& network, const VariableStore& store, const T
   if (key.mode == nn::Mode::predict) {
     place_outputs(graph, trace.outputs);
     fuse_forward(graph, device);
+    emit_updates(graph, trace);
     return graph;
   }
   const ValueId predictions = trace.outputs[0];
@@ -86,6 +91,7 @@ Graph build_step(const nn::Network& network, const VariableStore& store, const T
   }
   fuse_forward(graph, device);
   if (key.mode == nn::Mode::train) emit_training(graph, loss, trace, store, training->optimizer);
+  emit_updates(graph, trace);
   return graph;
 }
 

@@ -98,7 +98,8 @@ int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::Data
 
 int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also) {
   if (flags.summary) std::printf("%s\n", model.summary().c_str());
-  if (flags.plan) std::printf("%s\n", model.plan({.batch_size = flags.batch_size}).text.c_str());
+  if (flags.plan)
+    std::printf("%s\n", model.plan({.batch_size = flags.batch_size, .data = data.train}).text.c_str());
   expect_folder_of(flags.save);
 
   const gpunn::StopOnSignal stop;

@@ -86,6 +86,9 @@ struct PredictOptions {
 struct PlanOptions {
   std::string mode = "train";  // "train", "evaluate", "predict"
   std::int64_t batch_size = 32;
+  // What the step will read: bytes are scaled within it, weights are multiplied to its losses. Without data:
+  // f32 of the model's shapes, no weights.
+  DatasetPtr data = {};
 };
 
 // What a step will do and use. Nothing of it has been allocated.

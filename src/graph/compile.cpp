@@ -1,5 +1,7 @@
 #include "src/graph/compile.hpp"
 
+#include <algorithm>
+
 #include "src/graph/memory_plan.hpp"
 #include "src/graph/passes/rewrite.hpp"
 #include "src/graph/schedule.hpp"
@@ -32,7 +34,10 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
   plan_memory(planned.graph, plan);
   for (const Store store :
        {Store::parameters, Store::gradients, Store::state, Store::slot0, Store::slot1, Store::results}) {
-    if (variables.base(store) != nullptr) plan.variable_bytes += variables.bytes(store);
+    const auto& values = planned.graph.values();
+    const bool used = std::any_of(values.begin(), values.end(),
+                                  [&](const Value& value) { return value.place.store == store; });
+    if (used) plan.variable_bytes += variables.bytes(store);
   }
   return planned;
 }

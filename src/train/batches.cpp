@@ -242,4 +242,26 @@ void BatchReader::bind_rows(Executable& executable, const std::int64_t* rows) co
   for (std::size_t k = 0; k < bases_.size(); ++k) executable.set_input(static_cast<int>(k), bases_[k], rows);
 }
 
+StepKey planned_step(const nn::Network& network, const TrainingOptions* training, nn::Mode mode,
+                     const PlanOptions& options) {
+  if (options.data) {
+    if (options.data->size() == 0) throw DataError("plan: the data has no samples");
+    ReaderOptions reader;
+    reader.function = "plan";
+    reader.loader.batch_size = options.batch_size;
+    reader.with_labels = mode != nn::Mode::predict;
+    reader.check_data = false;
+    const BatchReader data(options.data, network, training, std::move(reader));
+    return data.key(mode, data.shapes().back());
+  }
+  StepKey key;
+  key.mode = mode;
+  key.batch = options.batch_size;
+  for (std::size_t i = 0; i < network.inputs(); ++i)
+    key.inputs.push_back({network.input(i).shape, network.input(i).dtype});
+  if (mode != nn::Mode::predict)
+    key.labels.push_back({label_shape(training->loss, network.output(0).shape), label_dtype(training->loss)});
+  return key;
+}
+
 }  // namespace gpunn::train

@@ -90,4 +90,8 @@ Shape label_shape(const Loss& loss, const Shape& output);
 DatasetPtr weighted(DatasetPtr data, const std::optional<Tensor>& sample_weight,
                     const std::map<int, float>& class_weight, SourceLocation where);
 
+// The step that Model::plan() is asked for.
+StepKey planned_step(const nn::Network& network, const TrainingOptions* training, nn::Mode mode,
+                     const PlanOptions& options);
+
 }  // namespace gpunn::train

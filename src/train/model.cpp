@@ -156,25 +156,18 @@ std::string Model::summary() const {
 }
 
 StepPlan Model::plan(PlanOptions options) const {
-  train::StepKey key;
-  key.batch = options.batch_size;
   if (options.batch_size < 1) throw UsageError(cat("plan: batch_size is ", options.batch_size));
-  for (const auto mode : {nn::Mode::train, nn::Mode::evaluate, nn::Mode::predict}) {
-    if (to_string(mode) == options.mode) key.mode = mode;
+  std::optional<nn::Mode> mode;
+  for (const auto known : {nn::Mode::train, nn::Mode::evaluate, nn::Mode::predict}) {
+    if (to_string(known) == options.mode) mode = known;
   }
-  if (to_string(key.mode) != options.mode)
-    throw UsageError(cat("plan: there is no mode '", options.mode, "'"));
-  const nn::Network& network = state_->network;
-  for (std::size_t i = 0; i < network.inputs(); ++i)
-    key.inputs.push_back({network.input(i).shape, network.input(i).dtype});
-  if (key.mode != nn::Mode::predict) {
-    const Loss& loss = state_->compiled("plan", {}).loss;
-    key.labels.push_back({train::label_shape(loss, network.output(0).shape), train::label_dtype(loss)});
-  }
-  const Planned planned = plan_graph(
-      train::build_step(network, state_->variables, state_->training ? &*state_->training : nullptr, key,
-                        state_->options.device),
-      state_->variables, state_->threads(), {.device = state_->options.device});
+  if (!mode) throw UsageError(cat("plan: there is no mode '", options.mode, "'"));
+  const TrainingOptions* training = state_->training ? &*state_->training : nullptr;
+  if (*mode != nn::Mode::predict) training = &state_->compiled("plan", {});
+  const train::StepKey key = train::planned_step(state_->network, training, *mode, options);
+  const Planned planned =
+      plan_graph(train::build_step(state_->network, state_->variables, training, key, state_->options.device),
+                 state_->variables, state_->threads(), {.device = state_->options.device});
   return {planned.plan.to_text(), planned.plan.to_json()};
 }
 

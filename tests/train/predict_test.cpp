@@ -88,6 +88,26 @@ TEST(Predict, PlansPrintWithoutRunning) {
   EXPECT_EQ(model.steps(), 0);
 }
 
+TEST(Predict, PlansCountWhatTrainingWillAllocate) {
+  const Table data = table(40);
+  Sequential model = compiled_ffn();
+  const StepPlan before = model.plan({.batch_size = 32});
+  EXPECT_NE(before.json, model.plan({.mode = "predict"}).json);
+  model.fit(data.x, data.y, quietly({.epochs = 1}));
+  EXPECT_EQ(model.plan({.batch_size = 32}).json, before.json);  // Adam's moments were in it
+}
+
+TEST(Predict, PlansReadTheDataThatIsGiven) {
+  Sequential model({Input({10}), Dense(1, {.activation = sigmoid})});
+  model.compile({.loss = BinaryCrossentropy()});
+  const auto bytes = std::make_shared<TensorDataset>(Tensor({8, 10}, Dtype::u8), Tensor({8, 1}));
+  EXPECT_THAT(model.plan({.data = bytes}).text, testing::HasSubstr("u8"));
+  EXPECT_THAT(model.plan({.data = bytes}).text, testing::HasSubstr("affine"));
+  EXPECT_THAT(model.plan().text, testing::Not(testing::HasSubstr("affine")));
+  const auto none = std::make_shared<TensorDataset>(Tensor({0, 10}), Tensor({0, 1}));
+  EXPECT_THROW(model.plan({.data = none}), DataError);
+}
+
 class NoExecutable final : public Executable {
  public:
   void set_input(int, const void*, const std::int64_t*) override {}

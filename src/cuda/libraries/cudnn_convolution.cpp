@@ -122,14 +122,15 @@ EnginePlan plan_convolution(const CudnnDevice& device, const Convolution& convol
   std::vector<Descriptor> operations;
   Descriptor sums;
   if (fused) sums = between(100);
-  operations.emplace_back(names.operation)
-      .set(names.x, x)
+  Descriptor operation(names.operation);
+  operation.set(names.x, x)
       .set(names.w, w)
       .set(names.y, fused ? sums : y)
       .set(names.convolution, how)
       .set(names.alpha, 1.0f)
       .set(names.beta, add ? 1.0f : 0.0f)
       .finalize();
+  operations.push_back(std::move(operation));
   if (convolution.bias) {
     Descriptor biased;
     if (convolution.relu) biased = between(101);

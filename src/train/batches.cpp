@@ -54,7 +54,7 @@ const T* first_refused(const FieldRule& rule, const std::byte* row, std::int64_t
 // Throws DataError when an element of the row is not allowed. A batch of -1: `row_number` is the sample's.
 void check_row(const FieldRule& rule, const FieldFormat& format, const std::byte* row, std::int64_t batch,
                std::int64_t row_number, const ReaderOptions& options) {
-  const auto refuse = [&](double value) {
+  const auto refuse = [&](auto value) {
     const std::string where =
         batch < 0 ? cat("sample ", row_number) : cat("row ", row_number, " of batch ", batch);
     const std::string wanted =

@@ -1,0 +1,272 @@
+// Whole models over sequences: equal bits on any number of threads, state, saving, initial weights, and every
+// mistake with its name.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "tests/support/files.hpp"
+#include "tests/train/helpers.hpp"
+
+namespace gpunn {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::int64_t kSteps = 11, kVocabulary = 40;
+
+Tensor tokens(std::int64_t samples, std::int64_t steps = kSteps) {
+  Tensor ids({samples, steps}, Dtype::i32);
+  const auto values = ids.data<std::int32_t>();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::int32_t>(uniform01({.seed = 5}, i) * static_cast<float>(kVocabulary));
+  for (std::int64_t n = 0; n < samples; ++n) {  // padded behind, by 0 to 4 steps
+    for (std::int64_t t = steps - n % 5; t < steps; ++t) values[static_cast<std::size_t>(n * steps + t)] = 0;
+  }
+  return ids;
+}
+
+Tensor early(const Tensor& ids) {
+  Tensor y({ids.shape()[0], 1});
+  const std::int64_t steps = ids.shape()[1];
+  for (std::int64_t n = 0; n < ids.shape()[0]; ++n) {
+    const bool low = ids.data<std::int32_t>()[static_cast<std::size_t>(n * steps)] < kVocabulary / 2;
+    y.data<float>()[static_cast<std::size_t>(n)] = low ? 1.0f : 0.0f;
+  }
+  return y;
+}
+
+// Every layer and most options in one model.
+Sequential every_layer(ModelOptions options) {
+  const Layer backward = LSTM(5, {.activation = relu, .return_sequences = true, .go_backwards = true});
+  Sequential model(
+      {Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 9, {.mask_zero = true}),
+       Bidirectional(LSTM(5, {.dropout = 0.2, .recurrent_dropout = 0.3, .return_sequences = true}),
+                     {.merge_mode = MergeMode::sum, .backward_layer = backward}),
+       TimeDistributed(Dense(6, {.activation = relu})),
+       GRU(7, {.recurrent_dropout = 0.1, .return_sequences = true, .reset_after = false}),
+       SimpleRNN(6, {.dropout = 0.1, .return_sequences = true, .go_backwards = true}), Bidirectional(GRU(4)),
+       Dense(1, {.activation = sigmoid})},
+      std::move(options));
+  model.compile({.optimizer = Adam({.learning_rate = 0.01}), .loss = BinaryCrossentropy()});
+  return model;
+}
+
+TEST(Sequences, WeightsDoNotDependOnThreads) {
+  const Tensor x = tokens(50);  // the last batch is short
+  const auto trained = [&](int threads) {
+    Sequential model = every_layer({.device = "cpu", .threads = threads, .seed = 3});
+    model.fit(x, early(x), quietly({.epochs = 3, .batch_size = 24}));
+    return weights(model);
+  };
+  const std::vector<float> reference = trained(1);
+  for (const int threads : {2, 3, 8})
+    EXPECT_TRUE(same_bits(reference, trained(threads))) << threads << " threads";
+}
+
+TEST(Sequences, LearnWhatTheFirstTokenSays) {
+  const Tensor x = tokens(320);
+  Sequential model(
+      {Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 16),
+       GRU(16, {.dropout = 0.1, .return_sequences = true}), LSTM(16), Dense(1, {.activation = sigmoid})},
+      {.device = "cpu", .seed = 1});
+  model.compile(
+      {.optimizer = Adam({.learning_rate = 0.01}), .loss = BinaryCrossentropy(), .metrics = {accuracy}});
+  const History history = model.fit(x, early(x), quietly({.epochs = 25}));
+  EXPECT_GT(history["accuracy"].back(), 0.95);
+}
+
+TEST(Sequences, DropoutActsInTrainingAlone) {
+  const Tensor x = tokens(32);
+  const auto first_loss = [&](double dropout, double recurrent) {
+    Sequential model(
+        {Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 8),
+         GRU(8, {.dropout = dropout, .recurrent_dropout = recurrent}), Dense(1, {.activation = sigmoid})},
+        {.device = "cpu", .seed = 1});
+    model.compile({.optimizer = SGD({.learning_rate = 0.0}), .loss = BinaryCrossentropy()});
+    const double evaluated = model.evaluate(x, early(x))["loss"];
+    return std::pair{model.train_on_batch(x, early(x))["loss"], evaluated};
+  };
+  const auto [plain, evaluated] = first_loss(0, 0);
+  EXPECT_NEAR(plain, evaluated, 1e-6);
+  for (const auto& [dropout, recurrent] : {std::pair{0.5, 0.0}, {0.0, 0.5}}) {
+    const auto [trained, untouched] = first_loss(dropout, recurrent);
+    EXPECT_GT(std::abs(trained - plain), 1e-4);
+    EXPECT_EQ(untouched, evaluated);
+  }
+}
+
+// Two halves of a sequence, one after the other, are the whole.
+TEST(Sequences, StatefulLayersGoOnWhereTheyWere) {
+  const std::int64_t batch = 6;
+  Sequential whole({Input({8, 3}), GRU(5, {.return_sequences = true}), LSTM(4)},
+                   {.device = "cpu", .seed = 2});
+  Sequential half(
+      {Input({4, 3}), GRU(5, {.return_sequences = true, .stateful = true, .stateful_batch_size = batch}),
+       LSTM(4, {.stateful = true, .stateful_batch_size = batch})},
+      {.device = "cpu", .seed = 2});
+  for (const std::string& name : whole.weight_names()) {  // the state is between them: seeds do not help
+    const auto from = whole.weight(name).data<float>();
+    Tensor to = half.weight(name);
+    std::copy(from.begin(), from.end(), to.data<float>().begin());
+  }
+  Tensor x({batch, 8, 3}), first({batch, 4, 3}), second({batch, 4, 3});
+  for (std::size_t i = 0; i < x.data<float>().size(); ++i) {
+    x.data<float>()[i] = uniform01({.seed = 8}, i) - 0.5f;
+    const std::size_t row = i / 24, at = i % 24;
+    (at < 12 ? first : second).data<float>()[row * 12 + at % 12] = x.data<float>()[i];
+  }
+  const PredictOptions one_batch{.batch_size = batch};
+  const std::vector<float> want = elements(whole.predict(x, one_batch));
+  const std::vector<float> begun = elements(half.predict(first, one_batch));
+  EXPECT_TRUE(same_bits(elements(half.predict(second, one_batch)), want));
+  half.reset_states();
+  EXPECT_TRUE(same_bits(elements(half.predict(first, one_batch)), begun));
+
+  // Training moves the state too, and so does evaluation; saved models keep it.
+  half.compile({.optimizer = SGD({.learning_rate = 0.0}), .loss = MeanSquaredError()});
+  half.reset_states();
+  half.train_on_batch(first, Tensor({batch, 4}));
+  EXPECT_TRUE(same_bits(elements(half.predict(second, one_batch)), want));
+  EXPECT_THAT(message_of<ShapeError>([&] { half.predict(first, {.batch_size = 4}); }),
+              HasSubstr("is stateful with batches of 6 samples, not 4"));
+}
+
+// What the encoder ends with, the decoder begins with.
+TEST(Sequences, StatesGoFromLayerToLayer) {
+  const Symbolic source = Input({5, 3}), target = Input({4, 2});
+  const auto encoded = LSTM(6, {.return_state = true}).call({source});
+  ASSERT_EQ(encoded.size(), 3U);
+  const auto decoded = LSTM(6, {.return_sequences = true})({target, encoded[1], encoded[2]});
+  EXPECT_EQ(decoded.shape(), (Shape{4, 6}));
+  Model model({source, target}, {decoded}, {.device = "cpu"});
+  const auto data = std::make_shared<TensorDataset>(TensorDataset::Columns{
+      .inputs = {Tensor({2, 5, 3}), Tensor({2, 4, 2})}, .targets = {Tensor({2, 4, 6})}});
+  model.compile({.optimizer = SGD(), .loss = MeanSquaredError()});
+  EXPECT_NO_THROW(model.fit(data, quietly({})));
+  const auto both =
+      Bidirectional(GRU(4, {.return_state = true}), {.merge_mode = MergeMode::none}).call({source});
+  EXPECT_EQ(both.size(), 4U);
+}
+
+TEST(Sequences, SavedModelsComeBack) {
+  const TempDir folder;
+  const Tensor x = tokens(24);
+  Sequential model = every_layer({.device = "cpu", .seed = 3});
+  model.fit(x, early(x), quietly({}));
+  model.save(folder / "model.safetensors");
+  Model again = load_model(folder / "model.safetensors", {.device = "cpu", .seed = 3});
+  EXPECT_EQ(again.summary(), model.summary());
+  EXPECT_TRUE(same_bits(elements(again.predict(x)), elements(model.predict(x))));
+  model.fit(x, early(x), quietly({.seed = 4}));
+  again.fit(x, early(x), quietly({.seed = 4}));
+  EXPECT_TRUE(same_bits(weights(again), weights(model)));
+  EXPECT_THAT(model.summary(), HasSubstr("bidirectional (Bidirectional)"));
+}
+
+TEST(Sequences, FirstWeights) {
+  Sequential model({Input({3}, {.dtype = Dtype::i32}), Embedding(200, 32), LSTM(24)}, {.device = "cpu"});
+  for (const float w : model.weight("embedding/embeddings").data<float>()) EXPECT_LE(std::abs(w), 0.05f);
+  const auto bias = model.weight("lstm/bias").data<float>();
+  for (std::size_t i = 0; i < bias.size(); ++i) EXPECT_EQ(bias[i], i / 24 == 1 ? 1.0f : 0.0f) << i;
+  // Rows of [24, 96] are orthonormal.
+  const auto u = model.weight("lstm/recurrent_kernel").data<float>();
+  for (std::size_t a = 0; a < 24; ++a) {
+    for (std::size_t b = 0; b <= a; ++b) {
+      double product = 0;
+      for (std::size_t k = 0; k < 96; ++k) product += double{u[a * 96 + k]} * u[b * 96 + k];
+      EXPECT_NEAR(product, a == b ? 1 : 0, 1e-6);
+    }
+  }
+}
+
+TEST(Sequences, ThePlanNamesThePathAndWhy) {
+  Sequential model({Input({7, 3}), GRU(5, {.return_sequences = true}), GRU(5, {.activation = relu})},
+                   {.device = "cpu"});
+  const std::string plan = model.plan({.mode = "predict"}).text;
+  EXPECT_THAT(plan,
+              AllOf(HasSubstr("simd gru"), HasSubstr("simd gru, any activation"),
+                    HasSubstr("slower: kernels are specialised for tanh and sigmoid, not relu and sigmoid"),
+                    HasSubstr("recurrent_pack")));
+}
+
+TEST(Sequences, TokensOutOfRangeAreRefusedBeforeTraining) {
+  Sequential model({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 4), GRU(4),
+                    Dense(1, {.activation = sigmoid})},
+                   {.device = "cpu"});
+  model.compile({.optimizer = SGD(), .loss = BinaryCrossentropy()});
+  for (const std::int32_t bad : {-1, 40, 2147483647}) {
+    Tensor x = tokens(40);
+    const Tensor y = early(x);
+    x.data<std::int32_t>()[33 * kSteps + 2] = bad;
+    const std::vector<float> before = weights(model);
+    const std::string wanted = std::to_string(bad) + " is not from 0 to 39";
+    for (const std::string& message :
+         {message_of<DataError>([&] { model.fit(x, y, quietly({.check_data = false})); }),
+          message_of<DataError>([&] { model.evaluate(x, y); }),
+          message_of<DataError>([&] { model.predict(x); })}) {
+      EXPECT_THAT(message, AllOf(HasSubstr("sequences_test.cpp:"), HasSubstr("sample 33"),
+                                 HasSubstr("a token id"), HasSubstr(wanted)));
+    }
+    EXPECT_TRUE(same_bits(before, weights(model)));
+  }
+}
+
+TEST(Sequences, Mistakes) {
+  const auto usage = [](const auto& make) { return message_of<UsageError>(make); };
+  EXPECT_THAT(usage([] { GRU(0); }),
+              AllOf(HasSubstr("sequences_test.cpp:"), HasSubstr("GRU: units must be positive")));
+  EXPECT_THAT(usage([] { LSTM(4, {.dropout = 1.0}); }), HasSubstr("LSTM: dropout must be"));
+  EXPECT_THAT(usage([] { SimpleRNN(4, {.activation = softmax}); }), HasSubstr("softmax cannot be"));
+  EXPECT_THAT(usage([] { GRU(4, {.stateful = true}); }), HasSubstr("needs stateful_batch_size"));
+  EXPECT_THAT(usage([] { Embedding(0, 4); }), HasSubstr("input_dim must be positive"));
+  EXPECT_THAT(usage([] { Bidirectional(Dense(3)); }), HasSubstr("must be a SimpleRNN, GRU or LSTM"));
+  EXPECT_THAT(usage([] { Bidirectional(GRU(3, {.go_backwards = true})); }), HasSubstr("must read forwards"));
+  EXPECT_THAT(usage([] { TimeDistributed(Flatten()); }),
+              HasSubstr("a Flatten cannot be applied step by step"));
+  EXPECT_THAT(usage([] {
+                Sequential({Input({3, 2}), GRU(4, {.return_state = true})});
+              }),
+              HasSubstr("returns 2 values"));
+  EXPECT_THAT(usage([] { GRU(4, {.return_state = true})(Input({3, 2})); }), HasSubstr("use call()"));
+  const auto shape = [](const auto& make) { return message_of<ShapeError>(make); };
+  EXPECT_THAT(shape([] { GRU(4)(Input({3})); }), HasSubstr("needs sequences [steps, features]"));
+  EXPECT_THAT(shape([] { Embedding(9, 4)(Input({3})); }), HasSubstr("ids must be i32"));
+  EXPECT_THAT(shape([] { GRU(4)({Input({3, 2}), Input({5})}); }), HasSubstr("an initial state must be"));
+  EXPECT_THAT(shape([] { LSTM(4)({Input({3, 2}), Input({4})}); }), HasSubstr("takes"));
+}
+
+// A sequence without steps leaves the state as it was: zeros.
+TEST(Sequences, OfNoSteps) {
+  Sequential model({Input({0, 2}), GRU(3)}, {.device = "cpu"});
+  for (const float h : elements(model.predict(Tensor({2, 0, 2})))) EXPECT_EQ(h, 0);
+}
+
+class Warnings : public testing::Test {
+ protected:
+  Warnings() {
+    set_log_sink([this](LogLevel level, std::string_view message) {
+      if (level == LogLevel::warning) lines_.emplace_back(message);
+    });
+  }
+  ~Warnings() override { set_log_sink({}); }
+  std::vector<std::string> lines_;
+};
+
+TEST_F(Warnings, OfMasksThatEnd) {
+  Sequential model({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 4, {.mask_zero = true}),
+                    Dropout(0.1), Flatten(), Dense(1)},
+                   {.device = "cpu"});
+  ASSERT_EQ(lines_.size(), 1U);
+  EXPECT_THAT(lines_[0], HasSubstr("layer 'flatten' (Flatten) knows nothing of masks"));
+  Sequential fine({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 4, {.mask_zero = true}),
+                   LSTM(4, {.return_sequences = true}), Dense(3), GRU(4), Dense(1)},
+                  {.device = "cpu"});
+  EXPECT_EQ(lines_.size(), 1U);
+}
+
+}  // namespace
+}  // namespace gpunn

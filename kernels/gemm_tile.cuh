@@ -215,8 +215,9 @@ void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& ep
   const std::int64_t products = size.groups * size.m * size.n;
   float* partial_sums = sums ? scratch + tiling.slices.count * products : nullptr;
   run(StorePartial<Epilogue::kColumnSums>{size, scratch, partial_sums});
-  for_each(on, products + (sums ? size.groups * size.n : 0),
-           AddPartials<Epilogue>{size, tiling.slices.count, scratch, partial_sums, epilogue});
+  constexpr int kBlocks = 2;  // divisions and the choice of epilogues take registers
+  for_each<kBlocks>(on, products + (sums ? size.groups * size.n : 0),
+                    AddPartials<Epilogue>{size, tiling.slices.count, scratch, partial_sums, epilogue});
 }
 
 }  // namespace gpunn::kernels

@@ -146,6 +146,7 @@ struct AverageBackward {
 };
 
 constexpr int kPoolBlocks = 2;  // four channels and two windows' bounds in 64 bits: up to 128 registers
+constexpr int kMaxBackwardBlocks = 1;  // four lanes of sums, values and places, beside the divisions
 
 void require_geometry(const PoolGeometry& g) {
   for (const PoolAxis& axis : {g.height, g.width}) {
@@ -192,7 +193,8 @@ void max_pool_backward(Gpu gpu, const PoolGeometry& g, Accumulate mode, const fl
           "max_pool_backward: the slope of gelu needs the activation's input");
   const auto run = [&](auto lanes) {
     with_mode(mode, [&](auto m) {
-      for_each<kPoolBlocks>(gpu, inputs(g) / lanes(), MaxBackward<lanes(), m()>{g, dy, argmax, before, dx});
+      for_each<kMaxBackwardBlocks>(gpu, inputs(g) / lanes(),
+                                   MaxBackward<lanes(), m()>{g, dy, argmax, before, dx});
     });
   };
   with_lanes(g, run, dy, argmax, dx, before.y);

@@ -18,3 +18,4 @@
 #include "gpunn/shape.hpp"
 #include "gpunn/tensor.hpp"
 #include "gpunn/text.hpp"
+#include "gpunn/trace.hpp"

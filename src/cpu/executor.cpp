@@ -5,6 +5,8 @@
 
 #include "src/core/copy_rows.hpp"
 #include "src/core/host_memory.hpp"
+#include "src/core/text.hpp"
+#include "src/core/trace.hpp"
 
 namespace gpunn::cpu {
 namespace {
@@ -26,8 +28,10 @@ struct Step {
   std::vector<Operand> inputs, outputs;   // an absent input is {kAbsolute, 0}: a null pointer
   unsigned accumulate = 0;
   int tasks = 0;
-  std::int64_t rows = 0;  // what a task sees as Slice::rows
-  int gathers = -1;       // the input whose rows this step gathers
+  std::int64_t rows = 0;     // what a task sees as Slice::rows
+  int gathers = -1;          // the input whose rows this step gathers
+  std::string name, detail;  // of its range in a trace
+  Cost cost;
 };
 
 struct Reduction {
@@ -44,6 +48,7 @@ struct BoundRegion {
   std::size_t first = 0, count = 0;
   std::vector<Reduction> reductions;
   int tasks = 0;
+  std::string name;
 };
 
 struct Input {
@@ -74,7 +79,7 @@ class Executor final : public Executable {
     allocate();
     bind_inputs();
     for (const PlannedNode& step : plan_.nodes)
-      steps_.push_back(step.node < 0 ? gather_step(step) : node_step(step));
+      steps_.push_back(named(step.node < 0 ? gather_step(step) : node_step(step), step));
     collect_readers();
     for (const Region& region : plan_.regions) bind_region(region);
   }
@@ -94,8 +99,11 @@ class Executor final : public Executable {
   }
 
   void run(Segment segment, const StepState& state) override {
+    constexpr const char* kPhases[] = {"gradients", "reduce", "update"};
+    const trace::Range phase({"phase", kPhases[static_cast<std::size_t>(segment)]});
     for (const BoundRegion& region : regions_) {
       if (region.segment != segment) continue;
+      const trace::Range range({"region", region.name});
       if (region.sliced) {
         pool_.run(static_cast<int>(plan_.slices),
                   [&](int slice, int worker) { run_slice(region, state, slice, slot(slice, worker)); });
@@ -179,6 +187,13 @@ class Executor final : public Executable {
       default:
         return absolute(variables_.base(place.store) + place.offset, row_bytes(id));
     }
+  }
+
+  static Step named(Step step, const PlannedNode& planned) {
+    step.name = planned.layer.empty() ? planned.op : planned.layer;
+    step.detail = cat(planned.op, ": ", planned.implementation);
+    step.cost = planned.cost;
+    return step;
   }
 
   Step gather_step(const PlannedNode& planned) const {
@@ -268,6 +283,7 @@ class Executor final : public Executable {
     }
     for (std::size_t s = 0; s < bound.count; ++s) bound.tasks += steps_[bound.first + s].tasks;
     for (const Reduction& r : bound.reductions) bound.tasks += chunks(r);
+    bound.name = cat("region ", regions_.size(), region.sliced ? ", sliced" : ", side by side");
     regions_.push_back(std::move(bound));
   }
 
@@ -313,7 +329,25 @@ class Executor final : public Executable {
     slice.rows = std::min(plan_.slice_rows, plan_.batch - slice.first);
     slice.scratch = scratch_[static_cast<std::size_t>(worker)];
     slice.step = &state;
+    if (trace::to_file()) return run_traced(region, slice, index, worker);
     for (std::size_t s = 0; s < region.count; ++s) run_step(steps_[region.first + s], slice, index, worker);
+  }
+
+  // `share`: of the batch's rows.
+  static trace::Label label(const Step& step, double share) {
+    return {"layer", step.name, step.detail, step.cost.bytes * share, step.cost.flops * share};
+  }
+
+  void run_traced(const BoundRegion& region, Slice& slice, int index, int worker) const {
+    const std::string name = cat("slice ", index);
+    const trace::Range range({"slice", name});
+    const double share =
+        static_cast<double>(slice.rows) / static_cast<double>(std::max<std::int64_t>(plan_.batch, 1));
+    for (std::size_t s = 0; s < region.count; ++s) {
+      const Step& step = steps_[region.first + s];
+      const trace::Range layer(label(step, share));
+      run_step(step, slice, index, worker);
+    }
   }
 
   void run_task(const BoundRegion& region, const StepState& state, int task, int worker) const {
@@ -325,6 +359,7 @@ class Executor final : public Executable {
         all.task = task;
         all.scratch = scratch_[static_cast<std::size_t>(worker)];
         all.step = &state;
+        const trace::Range range(label(step, 1.0 / step.tasks));
         run_step(step, all, 0, worker);
         return;
       }

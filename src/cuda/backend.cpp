@@ -1,5 +1,6 @@
 #include "src/cuda/backend.hpp"
 
+#include "src/cuda/ranges.hpp"
 #include "src/cuda/registry.hpp"
 
 namespace gpunn::cuda {
@@ -43,6 +44,7 @@ class CudaBackend final : public Backend {
 
 std::unique_ptr<Backend> make_backend(int ordinal, const ExecutorOptions& options) {
   register_builtin_ops();
+  connect_profiler();
   return std::make_unique<CudaBackend>(std::make_shared<Device>(ordinal), options);
 }
 

@@ -1,14 +1,18 @@
 #include "src/cuda/executor.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "kernels/check.hpp"
 #include "kernels/optimizers.hpp"
 #include "kernels/step_state.hpp"
+#include "src/core/text.hpp"
 #include "src/cuda/inputs.hpp"
+#include "src/cuda/ranges.hpp"
 #include "src/cuda/variables.hpp"
 
 namespace gpunn::cuda {
@@ -26,7 +30,22 @@ struct Step {
   std::size_t scratch_offset = 0;
   unsigned accumulate = 0;
   Segment segment = Segment::gradients;
+  bool backward = false;
   int region = 0;
+  std::string name, detail;  // of its range in a trace
+  Cost cost;
+};
+
+struct StepName {
+  char text[64];
+  StepName(std::int64_t first, int count) {
+    if (count == 1) {
+      std::snprintf(text, sizeof text, "step %lld", static_cast<long long>(first));
+    } else {
+      std::snprintf(text, sizeof text, "steps %lld to %lld", static_cast<long long>(first),
+                    static_cast<long long>(first + count - 1));
+    }
+  }
 };
 
 class Executor final : public Executable {
@@ -86,14 +105,20 @@ class Executor final : public Executable {
   }
 
   // The whole step: queued the first time (which loads the kernels), captured the second, then one launch.
+  // One that is recorded is queued layer by layer.
   void run(const cpu::StepState& step) override {
     const OnDevice here(device_->ordinal());
-    if (group_ > 1 && capture_ && runs_ > 0 && inputs_.resident()) return hold(step);
+    const bool watched = trace::recording(), one_launch = capture_ && runs_ > 0 && !watched;
+    if (group_ > 1 && one_launch && inputs_.resident()) return hold(step);
     flush();
+    const StepName name(step.step, 1);
+    const Range range({"launch", name.text});
     begin(step);
     inputs_.queue(slot(next_), launch_on(mirror_->stream()));
-    if (!capture_ || runs_ == 0) {
+    if (!one_launch) {
+      watched_ = watched;
       queue_all();
+      watched_ = false;
     } else {
       if (step_graph_ == nullptr) step_graph_ = record([&] { queue_all(); });
       check(cudaGraphLaunch(step_graph_.get(), mirror_->stream()));
@@ -121,6 +146,8 @@ class Executor final : public Executable {
     if (held_ == 0) return;
     const OnDevice here(device_->ordinal());
     const int steps = std::exchange(held_, 0);
+    const StepName name(held_state_.step, steps);
+    const Range range({"launch", name.text});
     begin(held_state_);
     inputs_.send(slot(next_), steps, mirror_->stream());
     StepGraph& graph = group_graphs_[steps];
@@ -207,7 +234,10 @@ class Executor final : public Executable {
     }
     step.accumulate = call.call.accumulates;
     step.segment = planned.segment;
+    step.backward = planned.backward;
     step.region = planned.region;
+    step.name = planned.layer.empty() ? planned.op : planned.layer;
+    step.cost = planned.cost;
     step.scratch_offset = planned.scratch_offset;
     for (const ValueId id : node.inputs) step.inputs.push_back(id == kNoValue ? nullptr : memory_of(id));
     for (const ValueId id : node.outputs) step.outputs.push_back(memory_of(id));
@@ -216,6 +246,7 @@ class Executor final : public Executable {
       if (!bound.name.empty()) planned.implementation = bound.name;
       if (!bound.why.empty()) planned.why = bound.why;
     }
+    step.detail = cat(planned.op, ": ", planned.implementation);
     steps_.push_back(std::move(step));
   }
 
@@ -293,16 +324,33 @@ class Executor final : public Executable {
     return launch;
   }
 
-  void queue(const Step& step, cudaStream_t stream) const { step.run(launch_of(step, launch_on(stream))); }
+  void queue(const Step& step, cudaStream_t stream) const {
+    const Range range({"layer", step.name, step.detail, step.cost.bytes, step.cost.flops});
+    step.run(launch_of(step, launch_on(stream)));
+    // The host's range is the layer's time when the host waits for it.
+    if (watched_ && trace::to_file()) check(cudaStreamSynchronize(stream));
+  }
+
+  static const char* phase_of(const Step& step) {
+    if (step.segment != Segment::gradients) return step.segment == Segment::reduce ? "reduce" : "update";
+    return step.backward ? "backward" : "forward";
+  }
 
   // The steps of a region side by side: the first on the main stream, the others on the one beside it.
   void queue(Segment segment) const {
     cudaStream_t main = mirror_->stream();
+    const char* phase = nullptr;
+    std::optional<Range> range;
     for (std::size_t i = 0; i < steps_.size();) {
       std::size_t end = i + 1;
       while (end < steps_.size() && steps_[end].region == steps_[i].region) ++end;
-      const bool fork = branches_ && end - i > 1;
+      const bool fork = branches_ && !watched_ && end - i > 1;
       if (steps_[i].segment == segment) {
+        if (const char* next = phase_of(steps_[i]); next != phase) {
+          range.reset();
+          range.emplace(trace::Label{"phase", next});
+          phase = next;
+        }
         if (fork) {
           check(cudaEventRecord(fork_.get(), main));
           check(cudaStreamWaitEvent(side_.get(), fork_.get(), 0));
@@ -377,6 +425,7 @@ class Executor final : public Executable {
   std::vector<double> totals_;
   std::size_t result_count_ = 0;
   std::int64_t runs_ = 0, next_ = 0, oldest_ = 0;
+  bool watched_ = false;      // the step being queued is recorded
   int group_ = 1, held_ = 0;  // steps held back; their rows are noted in slot(next_)
   cpu::StepState held_state_;
   StepGraph step_graph_;

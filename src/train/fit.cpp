@@ -8,6 +8,7 @@
 
 #include "src/core/log.hpp"
 #include "src/core/text.hpp"
+#include "src/core/trace.hpp"
 #include "src/train/averages.hpp"
 #include "src/train/batches.hpp"
 #include "src/train/objectives.hpp"
@@ -76,6 +77,10 @@ class Stepper {
   // The batch that the reader has turned to.
   void run(const cpu::StepState& step) {
     turn_to(reader_.shape());
+    if (mode_ == nn::Mode::train) trace::at_step(step.step);
+    std::string name;
+    if (trace::to_file()) name = cat(mode_ == nn::Mode::train ? "step " : "evaluation at step ", step.step);
+    const trace::Range range({"step", name});
     reader_.bind(*executable_);
     executable_->run(step);
   }

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include <cuda_profiler_api.h>
+
 #include "architecture.hpp"
 #include "call_log.hpp"
 #include "capture.hpp"
@@ -214,6 +216,15 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   return call("cudaDeviceGetAttribute", [&] { return attribute_of(value, attribute, device); });
+}
+
+// No profiler: the calls are counted like all others.
+cudaError_t cudaProfilerStart() {
+  return call("cudaProfilerStart", [&] { return cudaSuccess; });
+}
+
+cudaError_t cudaProfilerStop() {
+  return call("cudaProfilerStop", [&] { return cudaSuccess; });
 }
 
 cudaError_t cudaDeviceSynchronize() {

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 namespace example {
 namespace {
@@ -22,6 +23,13 @@ std::string footer(const std::string& name) {
 int fail(int code, const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return code;
+}
+
+std::int64_t to_step(const std::string& text) {
+  std::int64_t step = -1;
+  if (!CLI::detail::lexical_cast(text, step) || step < 0)
+    throw CLI::ValidationError("--profile-steps", "'" + text + "' is no step");
+  return step;
 }
 
 void report(const gpunn::Logs& test, const gpunn::History& history, const Flags& flags, const Results& also) {
@@ -55,6 +63,19 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   app.add_option("--save", flags.save, "file for the trained model; empty: do not save");
   app.add_flag("--json", flags.json, "print the results as one line of JSON at the end");
   app.add_flag("--summary", flags.summary, "print the layers first");
+  app.add_option("--trace", flags.trace.file, "record where the time goes, for ui.perfetto.dev");
+  app.add_option_function<std::string>(
+         "--profile-steps",
+         [&flags](const std::string& steps) {
+           const auto colon = steps.find(':');
+           if (colon == std::string::npos) throw CLI::ValidationError("--profile-steps", "takes FIRST:LAST");
+           flags.trace.first_step = to_step(steps.substr(0, colon));
+           flags.trace.last_step = to_step(steps.substr(colon + 1));
+           if (flags.trace.last_step <= flags.trace.first_step)
+             throw CLI::ValidationError("--profile-steps", "FIRST must be below LAST");
+         },
+         "FIRST:LAST, the training steps that --trace and NVIDIA's profilers record (LAST not included)")
+      ->type_name("A:B");
   app.add_flag("--plan", flags.plan, "print memory, arithmetic and implementations of a step first");
   for (const Option& option : about.options) {
     std::visit([&](auto* value) { app.add_option(option.name, *value, option.help); }, option.value);
@@ -102,11 +123,15 @@ int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Resu
     std::printf("%s\n", model.plan({.batch_size = flags.batch_size, .data = data.train}).text.c_str());
   expect_folder_of(flags.save);
 
+  std::optional<gpunn::Trace> trace;
+  if (!flags.trace.file.empty() || flags.trace.last_step >= 0) trace.emplace(flags.trace);
   const gpunn::StopOnSignal stop;
   const gpunn::History history = model.fit(data.train, {.epochs = flags.epochs,
                                                         .batch_size = flags.batch_size,
                                                         .validation_data = data.validation,
                                                         .stop = &stop.flag()});
+  if (trace) trace->close();
+  if (!flags.trace.file.empty()) std::fprintf(stderr, "wrote the trace to %s\n", flags.trace.file.c_str());
   if (!flags.save.empty()) {
     model.save(flags.save);
     std::fprintf(stderr, "saved the model to %s\n", flags.save.c_str());

@@ -16,11 +16,11 @@ expect() {
   grep -qF -- "$text" out err || fail "does not say '$text': $*"
 }
 
-# interrupt flags...: Ctrl-C in the middle of training ends the program in order, with the model saved.
+# interrupt flags...: Ctrl-C in the middle of training ends the program in order, with the model saved and the trace whole.
 interrupt() {
   local got=0 pid
-  rm -f stopped.safetensors
-  "$program" --save stopped.safetensors "$@" >out 2>err &
+  rm -f stopped.safetensors stopped.json
+  "$program" --save stopped.safetensors --trace stopped.json "$@" >out 2>err &
   pid=$!
   for _ in $(seq 200); do
     if grep -q "Epoch" out err; then break; fi
@@ -29,5 +29,6 @@ interrupt() {
   kill -INT $pid
   wait $pid || got=$?
   [ "$got" = 130 ] || fail "exit code $got after an interrupt, not 130"
+  grep -q '"name": "step 0"' stopped.json && [ "$(tail -n 1 stopped.json)" = "]}" ] || fail "an interrupt left no whole trace"
   [ -s stopped.safetensors ] || fail "an interrupt saved no model"
 }

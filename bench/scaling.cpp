@@ -1,7 +1,7 @@
 // How cost grows: samples per second and arithmetic rate over batch, depth, widths, kernel sizes and
 // channels, in Markdown on standard output.
 //
-//   scaling [--rounds 5] [--seconds 0.2] [--threads 1] [batch|depth|sizes|convolution]...
+//   scaling [--rounds 5] [--seconds 0.2] [--threads 1] [batch|depth|sizes|convolution|recurrent]...
 //
 // The cases of a group train in turn, round after round, through the public fit(); a row is the median of its
 // rounds. Arithmetic is what the plan says of a step (a convolution counts as its direct form), without what
@@ -194,12 +194,32 @@ void convolutions(const Settings& settings) {
             cases, settings);
 }
 
+std::vector<Layer> gru_net(std::int64_t units) {
+  return {GRU(units, {.return_sequences = true}), GRU(units), Dense(1)};
+}
+
+void recurrent(const Settings& settings) {
+  std::vector<Case> rows, steps, widths;
+  for (const std::int64_t batch : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})
+    rows.push_back({"batch " + std::to_string(batch), batch, {25, 64}, gru_net(64)});
+  for (const std::int64_t time : {25, 50, 100, 200, 400, 800})
+    steps.push_back({std::to_string(time) + " steps", 32, {time, 64}, gru_net(64)});
+  for (const std::int64_t units : {32, 64, 128, 256, 512})
+    widths.push_back({std::to_string(units) + " units", 32, {25, units}, gru_net(units)});
+  run_group("Batch size: two GRUs of 64, 25 steps", Against::best_above, rows, settings);
+  run_group("Steps: two GRUs of 64, batch 32", Against::first, steps, settings);
+  run_group("Units: two GRUs, 25 steps, batch 32", Against::first, widths, settings);
+}
+
 struct Group {
   const char* name;
   void (*run)(const Settings&);
 };
-constexpr Group kGroups[] = {
-    {"batch", batches}, {"depth", depths}, {"sizes", sizes}, {"convolution", convolutions}};
+constexpr Group kGroups[] = {{"batch", batches},
+                             {"depth", depths},
+                             {"sizes", sizes},
+                             {"convolution", convolutions},
+                             {"recurrent", recurrent}};
 
 [[noreturn]] void usage(const std::string& what) {
   std::fprintf(stderr,

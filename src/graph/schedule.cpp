@@ -20,6 +20,9 @@ constexpr double kTileRows = 8, kSmallBatchSlices = 4;
 // there is.
 constexpr int kBranches = 2;
 
+// Where these copies are large, there are no more than this many: a larger batch makes larger slices instead.
+constexpr double kLargePartials = 1 << 20, kMostLargePartials = 16;
+
 constexpr int kWhole = -1;  // for Scheduler::tasks_: the backend does not slice
 
 bool runs_per_slice(const Graph& graph, const Node& node, int tasks) {
@@ -60,7 +63,9 @@ std::int64_t choose_slice_rows(std::int64_t batch, const Weight& weight) {
       kRowBytesPerPartialByte * weight.partial_bytes / std::max(weight.row_bytes, 1.0);
   const double in_cache = kSliceBytes / std::max(weight.row_bytes, 1.0);
   const double for_threads = std::min(kTileRows, static_cast<double>(batch) / kSmallBatchSlices);
-  const double wanted = std::max({for_flops, for_threads, std::min(for_partials, in_cache)});
+  const double for_memory =
+      weight.partial_bytes > kLargePartials ? static_cast<double>(batch) / kMostLargePartials : 1.0;
+  const double wanted = std::max({for_flops, for_threads, for_memory, std::min(for_partials, in_cache)});
   std::int64_t rows = 1;
   while (static_cast<double>(rows) < wanted && rows < batch) rows *= 2;
   return std::min(rows, batch);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/core/log.hpp"
 #include "src/core/text.hpp"
 #include "src/nn/summary.hpp"
 #include "src/train/batches.hpp"
@@ -85,6 +86,11 @@ void Model::compile(TrainingOptions options, SourceLocation where) {
   if (state_->network.output(0).shape.rank() == 0) {
     throw ShapeError(
         "compile: the model's output is one number per sample without an axis; end with Dense(1)", where);
+  }
+  if (state_->network.output_is_masked(0)) {
+    log_warning(
+        "compile: the model's output has a mask, but loss and metrics count steps of padding too; give "
+        "their samples no weight, or end with a layer that takes the mask");
   }
   if (options.metrics.size() >= VariableStore::kMaxResults)
     throw UsageError("compile: too many metrics", where);

@@ -66,6 +66,17 @@ Trained train_cnn(const std::string& device) {
   return train(model, SparseCategoricalCrossentropy(), uniform(Shape{32, 12, 12, 1}, 2), y);
 }
 
+// Some ids come several times in a batch, and in a sample.
+Trained train_embedding(const std::string& device) {
+  Sequential model({Input({6}, {.dtype = Dtype::i32}), Embedding(20, 8), Flatten(), Dropout(0.25),
+                    Dense(1, {.activation = sigmoid})},
+                   {.device = device, .threads = 1});
+  Tensor x({32, 6}, Dtype::i32), y(Shape{32, 1});
+  for (std::size_t i = 0; i < 192; ++i) x.data<std::int32_t>()[i] = static_cast<std::int32_t>(i * i % 20);
+  for (std::size_t i = 0; i < 32; ++i) y.data<float>()[i] = x.data<std::int32_t>()[6 * i] < 10 ? 1.0f : 0.0f;
+  return train(model, BinaryCrossentropy(), x, y);
+}
+
 void expect_close(const Trained& run, const Trained& reference) {
   ASSERT_EQ(run.losses.size(), reference.losses.size());
   for (std::size_t i = 0; i < run.losses.size(); ++i) {
@@ -102,6 +113,12 @@ TEST_F(CudaTraining, FeedForwardFollowsTheCpu) {
 
 TEST_F(CudaTraining, ConvolutionalFollowsTheCpu) {
   expect_close(train_cnn("sim"), train_cnn("cpu"));
+}
+
+TEST_F(CudaTraining, EmbeddingFollowsTheCpu) {
+  const Trained first = train_embedding("sim");
+  expect_close(first, train_embedding("cpu"));
+  expect_same_bits(first, train_embedding("sim"));
 }
 
 TEST_F(CudaTraining, KernelsOfOurOwnAloneFollowTheCpuToo) {

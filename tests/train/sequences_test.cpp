@@ -268,5 +268,14 @@ TEST_F(Warnings, OfMasksThatEnd) {
   EXPECT_EQ(lines_.size(), 1U);
 }
 
+TEST_F(Warnings, OfLossesThatCountPadding) {
+  Sequential model({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 4, {.mask_zero = true}),
+                    GRU(4, {.return_sequences = true}), Dense(1)},
+                   {.device = "cpu"});
+  model.compile({.optimizer = SGD(), .loss = MeanSquaredError()});
+  ASSERT_EQ(lines_.size(), 1U);
+  EXPECT_THAT(lines_[0], HasSubstr("loss and metrics count steps of padding too"));
+}
+
 }  // namespace
 }  // namespace gpunn

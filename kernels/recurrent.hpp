@@ -1,4 +1,5 @@
-// GRU (reset after) and LSTM over whole sequences in one launch, and one step at a time for any size.
+// SimpleRNN, GRU (reset after) and LSTM over whole sequences in one launch. recurrent_steps.hpp goes one step
+// at a time, for any size, cell and activation.
 //
 // The input's share of all gates for all steps is one product before the loop, the weights' gradients are
 // products after it; these kernels are what lies between: the chain of steps.
@@ -13,9 +14,9 @@
 
 namespace gpunn::kernels {
 
-enum class RecurrentCell : std::uint8_t { gru, lstm };
+enum class RecurrentCell : std::uint8_t { gru, lstm, simple, gru_reset_before };
 constexpr int recurrent_gates(RecurrentCell cell) {
-  return cell == RecurrentCell::gru ? 3 : 4;
+  return cell == RecurrentCell::simple ? 1 : cell == RecurrentCell::lstm ? 4 : 3;
 }
 
 struct RecurrentShape {
@@ -36,8 +37,9 @@ struct RecurrentForward {
   const float* h0 = nullptr;              // [rows, units]
   const float* c0 = nullptr;              // [rows, units], LSTM
   const std::uint8_t* mask = nullptr;     // [rows, steps], 0: the step is skipped, state and output stay
-  float* y = nullptr;                     // [rows, steps, units]
-  float* kept = nullptr;    // [rows, steps, 4, units] for backward: z r g (h Ug + cg), or i f g o
+  float* y = nullptr;                     // [rows, steps, units], or null
+  // For backward: [rows, steps, 4, units]: z r g (h Ug + cg), or i f g o; of a SimpleRNN nothing.
+  float* kept = nullptr;
   float* cells = nullptr;   // [rows, steps, units] for backward, LSTM: c
   float* h_last = nullptr;  // [rows, units]
   float* c_last = nullptr;  // [rows, units], LSTM
@@ -59,20 +61,11 @@ struct RecurrentBackward {
   float* h_before = nullptr;  // [rows, steps, units]: h before each step, for the product that makes dU
   float* dh0 = nullptr;       // [rows, units]
   float* dc0 = nullptr;       // [rows, units]
+  Accumulate dh0_mode = Accumulate::overwrite, dc0_mode = Accumulate::overwrite;
 };
 
-// REQUIRES: 0 < units <= kMostSequenceUnits
+// With tanh and sigmoid. REQUIRES: 0 < units <= kMostSequenceUnits; not gru_reset_before
 void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForward& f);
 void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b);
-
-// One step of any size, after the product s = h U (+ c) of all rows. `step` counts in the order of y.
-// h and c [rows, units] are replaced by the new state.
-void recurrent_step_forward(Gpu gpu, const RecurrentShape& shape, std::int64_t step,
-                            const RecurrentForward& f, const float* s_gates, float* h, float* c);
-// One step back. dh and dc [rows, units] hold the gradients of the state behind the step (without dy of this
-// one) and are replaced by what passes the gates by; `ds` [rows, gates * units] is to be multiplied by U^T
-// and added to dh.
-void recurrent_step_backward(Gpu gpu, const RecurrentShape& shape, std::int64_t step,
-                             const RecurrentBackward& b, float* dh, float* dc, float* ds);
 
 }  // namespace gpunn::kernels

@@ -1,8 +1,36 @@
+#include "src/ops/sequence_mask.hpp"
+
 #include "src/cuda/registry.hpp"
+#include "src/cuda/sequences.hpp"
 
 namespace gpunn::cuda {
+namespace {
 
-// No kernel yet: masks belong to recurrent layers, which run on the cpu.
-void implement_sequence_mask() {}
+template <class T>
+Implementation mask_of(const OpCall& call) {
+  const kernels::SequenceShape shape = sequence_of(call.inputs[0].shape);
+  const auto value = static_cast<T>(call.attrs_as<ops::SequenceMaskAttrs>().value);
+  return own_kernel([=](const Launch& l) {
+    kernels::sequence_mask(gpu_of(l), shape, value, l.in<T>(0), l.out<std::uint8_t>(0));
+  });
+}
+
+Implementation sequence_mask(const OpCall& call, const Target&) {
+  return call.inputs[0].dtype == Dtype::i32 ? mask_of<std::int32_t>(call) : mask_of<float>(call);
+}
+
+Implementation apply_mask(const OpCall& call, const Target&) {
+  const kernels::SequenceShape shape = sequence_of(call.inputs[0].shape);
+  return own_kernel([=](const Launch& l) {
+    kernels::apply_mask(gpu_of(l), shape, accumulate_of(l, 0), l.in(0), l.in<std::uint8_t>(1), l.out(0));
+  });
+}
+
+}  // namespace
+
+void implement_sequence_mask() {
+  register_op("sequence_mask", sequence_mask);
+  register_op("apply_mask", apply_mask);
+}
 
 }  // namespace gpunn::cuda

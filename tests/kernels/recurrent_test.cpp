@@ -1,6 +1,7 @@
 #include "kernels/recurrent.hpp"
 
 #include "kernels/gemm.hpp"
+#include "kernels/recurrent_steps.hpp"
 #include "tests/kernels/lab.hpp"
 
 namespace gpunn::kernels {
@@ -123,30 +124,24 @@ Floats on_device(const Problem& p, const Way& way, bool step_by_step) {
     recurrent_forward(way.gpu, p.shape, f);
     recurrent_backward(way.gpu, p.shape, b);
   } else {
-    Array<float> h(way, p.h0), c(way, p.c0), s(way, size(R * G * U)), flow(way, p.dh_last),
-        cell(way, p.dc_last);
+    Array<float> s(way, size(R * G * U)), flow(way, size(R * U)), cell(way, lstm ? size(R * U) : 0),
+        back(way, size(R * U));
     Array<float> scratch(way,
                          size(std::max(gemm_scratch_floats(R, G * U, U), gemm_scratch_floats(R, U, G * U))));
+    RecurrentSteps steps;
+    steps.shape = p.shape;
+    const RecurrentState state{h_last, c_last, nullptr, s, nullptr};
+    recurrent_steps_begin(way.gpu, steps, h0, c0, state);
     for (std::int64_t t = 0; t < T; ++t) {
-      gemm(way.gpu, {Layout::nn, R, G * U, U}, h, u, {.bias = bias}, s, scratch);
-      recurrent_step_forward(way.gpu, p.shape, t, f, s, h, c);
+      gemm(way.gpu, {Layout::nn, R, G * U, U}, h_last, u, {.bias = bias}, s, scratch);
+      recurrent_step_forward(way.gpu, steps, t, f, state);
     }
+    const RecurrentFlow back_flow{flow, cell, back, s};
     for (std::int64_t t = T - 1; t >= 0; --t) {
-      recurrent_step_backward(way.gpu, p.shape, t, b, flow, cell, s);
-      gemm(way.gpu, {Layout::nt, R, U, G * U}, s, u, {.mode = Accumulate::add}, flow, scratch);
+      recurrent_step_backward(way.gpu, steps, t, b, back_flow);
+      gemm(way.gpu, {Layout::nt, R, U, G * U}, s, u, {}, back, scratch);
     }
-    if (R > 0) {
-      check(cudaMemcpyAsync(h_last, h, size(R * U) * 4, cudaMemcpyDeviceToDevice,
-                            static_cast<cudaStream_t>(way.gpu.stream)));
-      check(cudaMemcpyAsync(dh0, flow, size(R * U) * 4, cudaMemcpyDeviceToDevice,
-                            static_cast<cudaStream_t>(way.gpu.stream)));
-      if (lstm) {
-        check(cudaMemcpyAsync(c_last, c, size(R * U) * 4, cudaMemcpyDeviceToDevice,
-                              static_cast<cudaStream_t>(way.gpu.stream)));
-        check(cudaMemcpyAsync(dc0, cell, size(R * U) * 4, cudaMemcpyDeviceToDevice,
-                              static_cast<cudaStream_t>(way.gpu.stream)));
-      }
-    }
+    recurrent_steps_end(way.gpu, steps, b, back_flow);
   }
   Array<float> scratch(way, size(gemm_scratch_floats(U, G * U, R * T)));
   gemm(way.gpu, {Layout::tn, U, G * U, R * T}, h_before, ds, {}, du, scratch);

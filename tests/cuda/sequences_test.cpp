@@ -1,0 +1,212 @@
+// Networks of sequences trained through the public interface on the software CUDA device, beside the CPU
+// backend.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <gpunn/gpunn.hpp>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "simt/simt.hpp"
+#include "tests/cuda/devices.hpp"
+
+namespace gpunn {
+namespace {
+
+constexpr int kSteps = 12;
+constexpr std::int64_t kBatch = 4, kSamples = 8, kVocabulary = 50;
+
+struct Trained {
+  std::vector<double> losses;
+  std::vector<float> weights;
+};
+
+// Token ids; the later rows padded with zeros behind.
+Tensor tokens(std::int64_t steps) {
+  Tensor x(Shape{kSamples, steps}, Dtype::i32);
+  const auto ids = x.data<std::int32_t>();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto row = static_cast<std::int64_t>(i) / steps, step = static_cast<std::int64_t>(i) % steps;
+    const float u = uniform01({.seed = 5, .stream = 1}, i);
+    ids[i] = step > 0 && step >= steps - row % 4 ? 0 : 1 + static_cast<std::int32_t>(u * (kVocabulary - 1));
+  }
+  return x;
+}
+
+Trained train(const std::string& device, std::int64_t steps, const std::vector<Layer>& layers) {
+  std::vector<Layer> all{Input({steps}, {.dtype = Dtype::i32})};
+  all.insert(all.end(), layers.begin(), layers.end());
+  Sequential model(all, {.device = device, .threads = 1});
+  model.compile({.optimizer = Adam(), .loss = BinaryCrossentropy()});
+  Tensor y(Shape{kSamples, 1});
+  for (std::size_t i = 0; i < kSamples; ++i) y.data<float>()[i] = i % 3 == 0 ? 1.0f : 0.0f;
+  const Tensor x = tokens(steps);
+  Trained run;
+  for (int step = 0; step < kSteps; ++step) {
+    const std::int64_t begin = step * kBatch % kSamples;
+    run.losses.push_back(
+        model.train_on_batch(x.rows(begin, begin + kBatch), y.rows(begin, begin + kBatch))["loss"]);
+  }
+  for (const std::string& name : model.weight_names()) {
+    const Tensor weight = model.weight(name).clone();
+    const auto values = std::as_const(weight).data<float>();
+    run.weights.insert(run.weights.end(), values.begin(), values.end());
+  }
+  return run;
+}
+
+using Layers = std::function<std::vector<Layer>()>;
+
+std::vector<Layer> reviews(std::int64_t units = 16) {
+  return {Embedding(kVocabulary, 8), GRU(units, {.dropout = 0.1, .return_sequences = true}),
+          GRU(units, {.dropout = 0.1}), Dense(8, {.activation = relu}), Dense(1, {.activation = sigmoid})};
+}
+
+void expect_close(const Trained& run, const Trained& reference) {
+  ASSERT_EQ(run.losses.size(), reference.losses.size());
+  for (std::size_t i = 0; i < run.losses.size(); ++i) {
+    EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
+  }
+  const auto pass = [&](std::size_t from) {
+    return std::accumulate(&run.losses[from], &run.losses[from] + 2, 0.0);
+  };
+  EXPECT_LT(pass(kSteps - 2), pass(0)) << "it does not learn";
+}
+
+void expect_same_bits(const Trained& a, const Trained& b) {
+  EXPECT_EQ(a.losses, b.losses);
+  ASSERT_EQ(a.weights.size(), b.weights.size());
+  EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
+}
+
+class CudaSequences : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    register_devices();
+    reports_ = simt::report_count();
+  }
+  void TearDown() override {
+    EXPECT_EQ(simt::report_count(), reports_) << simt::last_report();
+    simt::set_options(simt::Options::from_environment());
+  }
+  std::size_t reports_ = 0;
+};
+
+TEST_F(CudaSequences, ReviewsFollowTheCpu) {
+  for (const std::int64_t steps : {7, 1}) {
+    SCOPED_TRACE(steps);
+    const Trained cpu = train("cpu", steps, reviews());
+    expect_close(train("sim", steps, reviews()), cpu);
+    expect_close(train("sim-own", steps, reviews()), cpu);
+  }
+}
+
+struct Case {
+  const char* name;
+  Layers layers;
+};
+
+std::vector<Case> cases() {
+  const auto network = [](std::vector<Layer> recurrent, bool mask = false) {
+    std::vector<Layer> all{Embedding(kVocabulary, 8, {.mask_zero = mask})};
+    all.insert(all.end(), recurrent.begin(), recurrent.end());
+    all.push_back(Dense(1, {.activation = sigmoid}));
+    return all;
+  };
+  return {
+      {"masked GRU",
+       [=] {
+         return network({GRU(9, {.return_sequences = true}), GRU(9)}, true);
+       }},
+      {"backwards GRU", [=] { return network({GRU(9, {.return_sequences = true, .go_backwards = true}), GRU(9)}); }},
+      {"GRU reset before", [=] { return network({GRU(9, {.reset_after = false})}, true); }},
+      {"GRU with dropout of the state",
+       [=] { return network({GRU(9, {.dropout = 0.2, .recurrent_dropout = 0.2})}, true); }},
+      {"reset before with dropout of the state",
+       [=] {
+         return network({GRU(9, {.dropout = 0.2, .recurrent_dropout = 0.2, .reset_after = false})}, true);
+       }},
+      {"masked LSTM",
+       [=] {
+         return network({LSTM(9, {.return_sequences = true}), LSTM(9)}, true);
+       }},
+      {"LSTM with relu", [=] { return network({LSTM(9, {.activation = relu})}); }},
+      {"SimpleRNN", [=] { return network({SimpleRNN(9, {.dropout = 0.2})}, true); }},
+      {"SimpleRNN with dropout of the state",
+       [=] { return network({SimpleRNN(9, {.recurrent_dropout = 0.2, .go_backwards = true})}, true); }},
+      {"Bidirectional",
+       [=] {
+         return network({Bidirectional(LSTM(9)), Dense(4)}, true);
+       }},
+      {"more units than a block holds", [=] { return network({GRU(129)}); }},
+  };
+}
+
+TEST_F(CudaSequences, EveryCellAndOptionFollowsTheCpu) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    expect_close(train("sim", 7, c.layers()), train("cpu", 7, c.layers()));
+  }
+}
+
+TEST_F(CudaSequences, CaptureChangesNoBit) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    expect_same_bits(train("sim", 5, c.layers()), train("sim-eager", 5, c.layers()));
+  }
+}
+
+TEST_F(CudaSequences, NoOrderOfThreadsOrStreamsChangesABit) {
+  const auto both = [] {
+    std::vector<Trained> all{train("sim", 7, reviews())};
+    for (const std::size_t k : {std::size_t{0}, std::size_t{4}, std::size_t{5}})
+      all.push_back(train("sim", 3, cases()[k].layers()));
+    return all;
+  };
+  const std::vector<Trained> first = both();
+  for (const simt::Order order : {simt::Order::reverse, simt::Order::random}) {
+    simt::Options options = simt::options();
+    options.order = order;
+    options.streams = order == simt::Order::reverse ? simt::Streams::lazy : simt::Streams::random;
+    simt::set_options(options);
+    const std::vector<Trained> again = both();
+    for (std::size_t i = 0; i < first.size(); ++i) expect_same_bits(again[i], first[i]);
+  }
+}
+
+// Name and reason of the first recurrent layer.
+std::string path(const std::string& device, const Layer& layer) {
+  Sequential model({Input({7}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 8), layer, Dense(1)},
+                   {.device = device});
+  model.compile({.optimizer = Adam(), .loss = MeanSquaredError()});
+  const auto plan = nlohmann::json::parse(model.plan({.batch_size = 8}).json);
+  std::string first;
+  for (const auto& step : plan["steps"]) {
+    if (step["op"].get<std::string>().rfind("recurrent", 0) != 0) continue;
+    const std::string text =
+        step["implementation"].get<std::string>() + ": " + step["why"].get<std::string>();
+    if (first.empty()) first = text;
+    EXPECT_EQ(text, first) << "forward and backward take one path";
+  }
+  return first;
+}
+
+TEST_F(CudaSequences, ThePlanNamesThePathAndWhy) {
+  const std::string own = "; products by own gemm";
+  EXPECT_EQ(path("sim-own", GRU(64)),
+            "whole sequence: 64 units, at most 128: weights stay in registers on sm_90" + own);
+  EXPECT_EQ(path("sim-own", GRU(129)), "per step: 129 units, more than 128" + own);
+  EXPECT_EQ(path("sim-own", GRU(8, {.reset_after = false})),
+            "per step: the reset gate comes before the product" + own);
+  EXPECT_EQ(path("sim-own", LSTM(8, {.recurrent_dropout = 0.5})), "per step: dropout of the state" + own);
+  EXPECT_EQ(path("sim-own", LSTM(8, {.activation = relu})),
+            "per step: relu and sigmoid, not tanh and sigmoid" + own);
+  EXPECT_EQ(path("sim", LSTM(8)),
+            "whole sequence: 8 units, at most 128: weights stay in registers on sm_90; products by cublaslt");
+}
+
+}  // namespace
+}  // namespace gpunn

@@ -85,15 +85,17 @@ struct Size2 {
   friend constexpr bool operator==(const Size2&, const Size2&) = default;
 };
 
-// valid: none. same: as many zeros as make output = ceil(input / stride), the odd one below and right.
+// valid: none. same: as many zeros as make output = ceil(input / stride), the odd one below and right. causal
+// (Conv1D alone): all of them before, so that no output depends on a later step.
 struct Padding {
-  enum class Kind : std::uint8_t { valid, same, explicit_zeros };
+  enum class Kind : std::uint8_t { valid, same, explicit_zeros, causal };
   Kind kind = Kind::valid;
   std::int64_t top = 0, bottom = 0, left = 0, right = 0;
   friend constexpr bool operator==(const Padding&, const Padding&) = default;
 };
 inline constexpr Padding valid{Padding::Kind::valid};
 inline constexpr Padding same{Padding::Kind::same};
+inline constexpr Padding causal{Padding::Kind::causal};
 constexpr Padding pad(Size2 both_sides) {
   return {Padding::Kind::explicit_zeros, both_sides.height, both_sides.height, both_sides.width,
           both_sides.width};
@@ -355,5 +357,42 @@ GPUNN_API Layer Bidirectional(const Layer& layer, BidirectionalOptions options =
 // by themselves; anything else is a UsageError.
 GPUNN_API Layer TimeDistributed(const Layer& layer, LayerOptions options = {},
                                 SourceLocation where = SourceLocation::current());
+
+// [steps, in] -> [steps', filters], by the convolution of images one row high. kernel [kernel_size, in /
+// groups, filters]. Zeros of one's own: pad(before, after, 0, 0).
+struct Conv1DOptions {
+  std::int64_t strides = 1;
+  Padding padding = valid;
+  std::int64_t dilation_rate = 1;
+  std::int64_t groups = 1;  // must divide the features and the filters
+  ActivationFunction activation = linear;
+  bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
+  Initializer bias_initializer = zeros;
+  std::string name = {};
+};
+GPUNN_API Layer Conv1D(std::int64_t filters, std::int64_t kernel_size, Conv1DOptions options = {},
+                       SourceLocation where = SourceLocation::current());
+
+struct Pooling1DOptions {
+  std::int64_t strides = 0;  // 0: the pool size
+  Padding padding = valid;   // averages count real elements only, as in Keras
+  std::string name = {};
+};
+GPUNN_API Layer MaxPooling1D(std::int64_t pool_size = 2, Pooling1DOptions options = {},
+                             SourceLocation where = SourceLocation::current());
+GPUNN_API Layer AveragePooling1D(std::int64_t pool_size = 2, Pooling1DOptions options = {},
+                                 SourceLocation where = SourceLocation::current());
+
+// [steps, features] -> [features]. The average leaves masked steps out (of none at all it is NaN, as in
+// Keras); the maximum knows nothing of masks, as in Keras.
+struct GlobalPooling1DOptions {
+  bool keepdims = false;  // [features], or [1, features]
+  std::string name = {};
+};
+GPUNN_API Layer GlobalMaxPooling1D(GlobalPooling1DOptions options = {},
+                                   SourceLocation where = SourceLocation::current());
+GPUNN_API Layer GlobalAveragePooling1D(GlobalPooling1DOptions options = {},
+                                       SourceLocation where = SourceLocation::current());
 
 }  // namespace gpunn

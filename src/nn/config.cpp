@@ -59,6 +59,24 @@ Pooling2DOptions pooling(const ConfigReader& c, std::string name) {
           .name = std::move(name)};
 }
 
+Layer conv1d(const ConfigReader& c, std::string name) {
+  return Conv1D(c.integer("filters", 0), c.integer("kernel_size", 0),
+                {.strides = c.integer("strides", 1),
+                 .padding = c.padding("padding"),
+                 .dilation_rate = c.integer("dilation_rate", 1),
+                 .groups = c.integer("groups", 1),
+                 .activation = c.activation("activation"),
+                 .use_bias = c.boolean("use_bias", true),
+                 .kernel_initializer = c.initializer("kernel_initializer", glorot_uniform),
+                 .bias_initializer = c.initializer("bias_initializer", zeros),
+                 .name = std::move(name)},
+                {});
+}
+
+Pooling1DOptions pooling1d(const ConfigReader& c, std::string name) {
+  return {.strides = c.integer("strides", 0), .padding = c.padding("padding"), .name = std::move(name)};
+}
+
 Layer batch_normalization(const ConfigReader& c, std::string name) {
   return BatchNormalization(
       {.momentum = c.number("momentum", 0.99),
@@ -171,6 +189,16 @@ const LayerType kLayerTypes[] = {
        return TimeDistributed(*inner, {.name = n}, {});
      }},
     {"LSTM", lstm},
+    {"Conv1D", conv1d},
+    {"MaxPooling1D", [](C c, N n) { return MaxPooling1D(c.integer("pool_size", 2), pooling1d(c, n), {}); }},
+    {"AveragePooling1D",
+     [](C c, N n) { return AveragePooling1D(c.integer("pool_size", 2), pooling1d(c, n), {}); }},
+    {"GlobalMaxPooling1D",
+     [](C c, N n) { return GlobalMaxPooling1D({.keepdims = c.boolean("keepdims", false), .name = n}, {}); }},
+    {"GlobalAveragePooling1D",
+     [](C c, N n) {
+       return GlobalAveragePooling1D({.keepdims = c.boolean("keepdims", false), .name = n}, {});
+     }},
 };
 
 }  // namespace
@@ -196,6 +224,7 @@ Json to_json(const Initializer& initializer) {
 Json to_json(const Padding& padding) {
   if (padding.kind == Padding::Kind::valid) return "valid";
   if (padding.kind == Padding::Kind::same) return "same";
+  if (padding.kind == Padding::Kind::causal) return "causal";
   return {padding.top, padding.bottom, padding.left, padding.right};
 }
 
@@ -310,8 +339,9 @@ Padding ConfigReader::padding(const char* key) const {
   const Json* value = find(key);
   if (value == nullptr || *value == "valid") return valid;
   if (*value == "same") return same;
+  if (*value == "causal") return causal;
   const std::vector<std::int64_t> numbers = integers(key);
-  if (numbers.size() != 4) wrong(key, "\"valid\", \"same\" or four numbers");
+  if (numbers.size() != 4) wrong(key, "\"valid\", \"same\", \"causal\" or four numbers");
   return pad(numbers[0], numbers[1], numbers[2], numbers[3]);
 }
 

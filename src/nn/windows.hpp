@@ -18,6 +18,8 @@ inline ops::Padding2d resolve(const Padding& padding, const Shape& x, Size2 wind
       return {};
     case Padding::Kind::explicit_zeros:
       return {padding.top, padding.bottom, padding.left, padding.right};
+    case Padding::Kind::causal:
+      throw ShapeError("causal padding is of sequences: Conv1D");
     case Padding::Kind::same:
       break;
   }

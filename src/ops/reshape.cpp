@@ -9,14 +9,21 @@ namespace {
 Specs infer(const OpCall& call) {
   expects(call.inputs.size() == 1 && call.inputs[0].shape.rank() >= 1, call, "takes one input [batch, ...]");
   const auto& [shape, dtype] = call.inputs[0];
-  const Shape& row = call.attrs_as<ReshapeAttrs>().row;
+  const auto& [row, whole] = call.attrs_as<ReshapeAttrs>();
+  if (whole) {
+    expects(call.batched == 0, call, "only a value without a batch can be reshaped as a whole");
+    expects(row.elements() == shape.elements(), call, "x does not have the elements of " + to_string(row));
+    return {{row, dtype}};
+  }
   expects(row.elements() == row_elements(shape), call,
           "a row of x does not have the elements of " + to_string(row));
   return {{row.with_front(shape[0]), dtype}};
 }
 
 ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
-  return {graph.emit1("reshape", {dy[0]}, ReshapeAttrs{graph.spec(node.inputs[0]).shape.without_front()})};
+  const Shape& x = graph.spec(node.inputs[0]).shape;
+  if (std::any_cast<const ReshapeAttrs&>(node.attrs).whole) return {graph.emit1("reshape", {dy[0]}, ReshapeAttrs{x, true})};
+  return {graph.emit1("reshape", {dy[0]}, ReshapeAttrs{x.without_front()})};
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 namespace gpunn::ops {
 
 struct ReshapeAttrs {
-  Shape row = {};  // the new shape without the batch; must have as many elements as a row of x
+  Shape row = {};      // the new shape without the batch; must have as many elements as a row of x
+  bool whole = false;  // row is all of the new shape: for x without a batch, such as weights
 };
 
 }  // namespace gpunn::ops

@@ -4,6 +4,7 @@
 // The inputs are made weights: sample n is the one-hot vector n, and a Dense layer without bias, whose kernel
 // holds the golden inputs, turns it into them. One step of SGD then shows every gradient as the change of a
 // weight, when the mean squared error is taken against targets that make its slope the golden cotangent.
+#include <algorithm>
 #include <functional>
 #include <ostream>
 
@@ -76,6 +77,27 @@ Layer batch_normalization(const json& a) {
                              .name = "layer"});
 }
 
+Layer conv1d(const json& a) {
+  const std::string padding = a["padding"];
+  return Conv1D(a["filters"], a["kernel_size"],
+                {.strides = a["strides"],
+                 .padding = padding == "causal" ? causal
+                            : padding == "same" ? same
+                                                : valid,
+                 .dilation_rate = a["dilation_rate"],
+                 .groups = a["groups"],
+                 .activation = activation_of(a),
+                 .use_bias = a["use_bias"],
+                 .name = "layer"});
+}
+Layer pooling1d(const json& a) {
+  if (a["kind"] == "global_max") return GlobalMaxPooling1D();
+  if (a["kind"] == "global_average") return GlobalAveragePooling1D();
+  const Pooling1DOptions options{.strides = a["strides"], .padding = a["padding"] == "same" ? same : valid};
+  return a["kind"] == "max" ? MaxPooling1D(a["pool_size"], options)
+                            : AveragePooling1D(a["pool_size"], options);
+}
+
 struct Kind {
   const char* family;
   std::function<Layer(const json&)> make;
@@ -91,6 +113,8 @@ const Kind kKinds[] = {
     {"average_pooling2d", average_pooling2d},
     {"global_pooling2d", global_pooling2d},
     {"batch_normalization", batch_normalization},
+    {"conv1d", conv1d},
+    {"pooling1d", pooling1d},
     {"add", [](const json&) { return Add(); }},
     {"multiply", [](const json&) { return Multiply(); }},
     {"concatenate", [](const json& a) { return Concatenate({.axis = a["axis"]}); }},
@@ -106,7 +130,7 @@ void copy(const Tensor& from, Tensor to) {
 }
 
 // The layer under test, fed by a Dense "input_0", "input_1", ... for each golden input.
-Model make_model(const Layer& layer, const std::vector<Tensor>& inputs) {
+Model make_model(const Layer& layer, const std::vector<Tensor>& inputs, bool masked) {
   const std::int64_t batch = inputs[0].shape()[0];
   const Symbolic one_hot = Input({batch});
   std::vector<Symbolic> fed;
@@ -115,8 +139,20 @@ Model make_model(const Layer& layer, const std::vector<Tensor>& inputs) {
     const Symbolic flat = Dense(input.elements() / batch, {.use_bias = false, .name = name})(one_hot);
     const Shape sample = input.shape().without_front();
     fed.push_back(Reshape({sample.extents().begin(), sample.extents().end()})(flat));
+    if (masked) fed.back() = Masking()(fed.back());
   }
   return Model(one_hot, fed.size() == 1 ? layer(fed[0]) : layer(fed));
+}
+
+// What a Masking layer takes for padding: zeros in the steps that the mask leaves out.
+Tensor zeroed(const Tensor& x, const Tensor& mask) {
+  Tensor result = x.clone();
+  const auto features = static_cast<std::size_t>(x.shape()[2]);
+  for (std::size_t step = 0; step < mask.data<std::uint8_t>().size(); ++step) {
+    if (mask.data<std::uint8_t>()[step] == 0)
+      std::ranges::fill(result.data<float>().subspan(step * features, features), 0.0f);
+  }
+  return result;
 }
 
 Tensor identity(std::int64_t n) {
@@ -127,10 +163,12 @@ Tensor identity(std::int64_t n) {
 
 void expect_golden(const golden::Family& family, const std::string& name, const Layer& layer) {
   SCOPED_TRACE(name);
-  const auto inputs = family.list(name + "/input");
+  auto inputs = family.list(name + "/input");
   const auto weights = family.weights(name);
   const bool training = family.attributes(name).value("training", true);
-  Model model = make_model(layer, inputs);
+  const Tensor* mask = family.find(name + "/mask");
+  if (mask != nullptr) inputs.at(0) = zeroed(inputs[0], *mask);
+  Model model = make_model(layer, inputs, mask != nullptr);
   for (std::size_t i = 0; i < inputs.size(); ++i)
     copy(inputs[i], model.weight("input_" + std::to_string(i) + "/kernel"));
   for (const auto& [part, value] : weights) copy(value, model.weight("layer/" + part));

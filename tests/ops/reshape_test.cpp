@@ -2,6 +2,7 @@
 
 #include "harness.hpp"
 #include "src/ops/activation.hpp"
+#include "src/ops/dense.hpp"
 
 namespace gpunn::testing {
 namespace {
@@ -18,6 +19,18 @@ TEST(Reshape, KeepsElementsAndTheirGradients) {
   done.run(done.add_loss(y), {x});
 }
 
+TEST(Reshape, WeightsAreReshapedAsAWhole) {
+  Check done;
+  Operand weights = uniform({2, 3, 5});
+  weights.batched = false;
+  const ValueId x = done.input(uniform({4, 6})), w = done.input(weights);
+  const ValueId matrix = done.graph.emit1("reshape", {w}, ReshapeAttrs{Shape{6, 5}, true});
+  EXPECT_EQ(done.graph.spec(matrix).shape, (Shape{6, 5}));
+  const ValueId y = done.graph.emit1("dense", {x, matrix, kNoValue}, ops::DenseAttrs{});
+  done.terms = 6;
+  done.run(done.add_loss(y), {x, w});
+}
+
 TEST(Reshape, ComputesNothing) {
   EXPECT_TRUE(find_op("reshape").view);
   Graph graph;
@@ -27,6 +40,11 @@ TEST(Reshape, ComputesNothing) {
 
 TEST(Reshape, WrongShapes) {
   expect_shape_error("reshape", ReshapeAttrs{Shape{4}}, {{Shape{2, 5}}}, "does not have the elements of [4]");
+  expect_shape_error("reshape", ReshapeAttrs{Shape{9}, true}, {{Shape{2, 5}}},
+                     "does not have the elements of [9]");
+  Graph graph;
+  const ValueId batched = graph.input("x", {Shape{2, 5}});
+  EXPECT_THROW(graph.emit("reshape", {batched}, ReshapeAttrs{Shape{10}, true}), ShapeError);
   expect_shape_error("reshape", ReshapeAttrs{Shape{}}, {{Shape{}}}, "one input [batch, ...]");
 }
 

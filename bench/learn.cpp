@@ -29,6 +29,13 @@ Network make_network(const std::string& name, const gpunn::ModelOptions& options
                        options),
             SparseCategoricalCrossentropy()};
   }
+  if (name == "gru") {
+    return {Sequential({Input({100}, {.dtype = Dtype::i32}), Embedding(10000, 64),
+                        GRU(64, {.dropout = 0.1, .return_sequences = true}), GRU(64, {.dropout = 0.1}),
+                        Dense(64, {.activation = relu}), Dense(1, {.activation = sigmoid})},
+                       options),
+            BinaryCrossentropy()};
+  }
   throw UsageError("there is no network '" + name + "'");
 }
 
@@ -44,6 +51,7 @@ int main(int argc, char** argv) try {
   std::string network, task_file, weights_file;
   int threads = 0;
   std::int64_t batch = 32;
+  std::uint64_t seed = 0;
   CLI::App app("Trains from the weights, data and order of samples that learning.py wrote");
   app.add_option("--network", network)->required();
   app.add_option("--task", task_file,
@@ -52,13 +60,14 @@ int main(int argc, char** argv) try {
   app.add_option("--weights", weights_file, "safetensors: the weights to start from")->required();
   app.add_option("--batch", batch)->capture_default_str();
   app.add_option("--threads", threads)->capture_default_str();
+  app.add_option("--seed", seed, "of dropout")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   const auto task = gpunn::io::load_safetensors(task_file);
   const auto train = std::make_shared<gpunn::TensorDataset>(tensor(task, "x_train"), tensor(task, "y_train"));
   const gpunn::Tensor& order = tensor(task, "order");
 
-  auto [model, loss] = make_network(network, {.threads = threads});
+  auto [model, loss] = make_network(network, {.threads = threads, .seed = seed});
   model.load_weights(weights_file);
   model.compile({.optimizer = gpunn::Adam(), .loss = loss, .metrics = {gpunn::accuracy}});
   std::string losses;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Does libgpunn learn as well as Keras? The same data, initial weights and order of samples, several seeds.
 
-    bench/learning.py [digits] [cells] [--seeds 5] [--epochs N]
+    bench/learning.py [digits] [cells] [reviews] [--seeds 5] [--epochs N]
 
-Keras draws the weights; both then train with Adam on the same batches. Writes bench/results/learning.{json,md}. Runs in
+Keras draws the weights; both then train with Adam on the same batches. The network of the reviews has dropout, of which
+each draws its own: there accuracies are to be compared, not losses. Writes bench/results/learning.{json,md}. Runs in
 the environment that compare.py --install makes; the data come from examples/data.sh.
 """
 
@@ -19,7 +20,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE.parent / "data"
-TASKS = {"digits": ("cnn", 10), "cells": ("ffn", 50)}  # network, epochs
+TASKS = {"digits": ("cnn", 10), "cells": ("ffn", 50), "reviews": ("gru", 3)}  # network, epochs
 
 
 def read_idx(path):
@@ -53,6 +54,22 @@ def cells():
     return result
 
 
+def reviews():
+    """Ids of the 10,000 most frequent words, 100 to a sentence, padded in front; the examples' own split."""
+    import keras
+    import numpy as np
+    texts, result = {}, {}
+    for part in ("train", "test"):
+        rows = [line.split("\t") for line in (DATA / f"reviews/{part}.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+        texts[part], result[f"y_{part}"] = [row[2] for row in rows], np.array([[float(row[0])] for row in rows], np.float32)
+    vectorize = keras.layers.TextVectorization(max_tokens=10000, ragged=True)
+    vectorize.adapt(texts["train"])
+    for part in ("train", "test"):
+        ids = [row.numpy().tolist() for row in vectorize(texts[part])]
+        result[f"x_{part}"] = keras.utils.pad_sequences(ids, 100)
+    return result
+
+
 def make_model(network):
     import keras
     from keras import layers
@@ -61,6 +78,9 @@ def make_model(network):
         stack = [keras.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(),
                  layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(64, "relu"),
                  layers.Dense(10, "softmax")]
+    elif network == "gru":
+        stack = [keras.Input((100,), dtype="int32"), layers.Embedding(10000, 64), layers.GRU(64, return_sequences=True, dropout=0.1),
+                 layers.GRU(64, dropout=0.1), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
     else:
         stack = [keras.Input((10,)), layers.Dense(64, "relu"), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
     model = keras.Sequential(stack)
@@ -77,15 +97,15 @@ def with_keras(model, task, batch):
     return {"test_accuracy": accuracy, "test_loss": loss, "losses": losses}
 
 
-def with_ours(program, network, model, task, batch):
+def with_ours(program, network, model, task, batch, seed):
     import numpy as np
     from safetensors.numpy import save_file
     with tempfile.TemporaryDirectory() as folder:
         save_file(task, f"{folder}/task.safetensors")
-        weights = {f"{layer.name}/{v.name}": np.array(v) for layer in model.layers for v in layer.variables}
+        weights = {f"{layer.name}/{v.name}": np.array(v) for layer in model.layers for v in layer.weights}
         save_file(weights, f"{folder}/weights.safetensors")
         done = subprocess.run([program, "--network", network, "--task", f"{folder}/task.safetensors", "--weights",
-                               f"{folder}/weights.safetensors", "--batch", str(batch)], stdout=subprocess.PIPE, text=True, check=True)
+                               f"{folder}/weights.safetensors", "--batch", str(batch), "--seed", str(seed)], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -105,9 +125,9 @@ def markdown(results, versions):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", help="digits, cells; default: both")
+    parser.add_argument("tasks", nargs="*", help="digits, cells, reviews; default: all")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="default: 10 for digits, 50 for cells")
+    parser.add_argument("--epochs", type=int, help="default: 10 for digits, 50 for cells, 3 for reviews")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--ours", type=pathlib.Path, default=HERE.parent / "build/release/bench/learn")
     parser.add_argument("--venv", type=pathlib.Path, help="of the peers; default: where compare.py --install puts it")
@@ -129,14 +149,14 @@ def main():
     results = {}
     for name in arguments.tasks or TASKS:
         network, epochs = TASKS[name]
-        data = {"digits": digits, "cells": cells}[name]()
+        data = {"digits": digits, "cells": cells, "reviews": reviews}[name]()
         for seed in range(arguments.seeds):
             keras.utils.set_random_seed(seed)
             model = make_model(network)
             generator = np.random.default_rng(seed)
             order = [generator.permutation(len(data["x_train"])) for _ in range(arguments.epochs or epochs)]
             task = {**data, "order": np.array(order, np.int64)}
-            run = {"ours": with_ours(arguments.ours, network, model, task, arguments.batch), "keras": with_keras(model, task, arguments.batch)}
+            run = {"ours": with_ours(arguments.ours, network, model, task, arguments.batch, seed), "keras": with_keras(model, task, arguments.batch)}
             results.setdefault(name, []).append(run)
             print(f"{name}, seed {seed}: ours {run['ours']['test_accuracy']:.4f}, Keras {run['keras']['test_accuracy']:.4f}; "
                   f"first losses {run['ours']['losses'][0]:.6f}, {run['keras']['losses'][0]:.6f}", flush=True)

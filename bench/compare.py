@@ -93,7 +93,7 @@ class Peer(Contestant):
 
 
 def contestants(arguments, network, cores):
-    shape = ["--batch", arguments.batch, "--threads", len(cores)]
+    shape = ["--batch", arguments.batch, "--threads", len(cores), "--device", arguments.device]
     if arguments.ours:
         yield Ours("libgpunn", [arguments.ours, "--network", network, *shape], cores)
     for peer in arguments.peers:
@@ -162,9 +162,10 @@ def main():
     parser.add_argument("--venv", type=pathlib.Path, default=DEFAULT_VENV, help="where it is (default: %(default)s)")
     parser.add_argument("--ours", type=pathlib.Path, default=HERE.parent / "build/release/bench/train_step", help="our bench program")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
+    parser.add_argument("--peers", nargs="*", choices=[*PEERS, "torch_graph"], default=PEERS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; on a GPU compare with torch's three forms")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of training for each contestant in each round")
     parser.add_argument("--skip-start", action="store_true", help="leave out the time to the first epoch")

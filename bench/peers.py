@@ -1,6 +1,6 @@
 """One contestant of compare.py: a peer framework that trains one network in a process of its own.
 
-    peers.py PEER NETWORK --threads N --batch B [--once]
+    peers.py PEER NETWORK --threads N --batch B [--device cpu|cuda] [--once]
 
 Prints {"ready": true} when compiled and warm; then, for each line with a number of seconds on standard input, trains
 whole epochs for about that long and prints {"samples_per_second": ...}. With --once it trains one epoch and ends.
@@ -24,6 +24,7 @@ NETWORKS = {  # samples of one epoch, shape of one input
     "rnn": (1_280, (100,)),
 }
 VOCABULARY, WIDTH, DROPOUT = 10_000, 64, 0.1
+DEVICE = "cpu"  # of PyTorch; the others take a GPU by themselves
 
 
 def make_data(network):
@@ -70,12 +71,13 @@ def keras_epoch(network, batch, threads, steps_per_execution=1):
     return epoch
 
 
-def torch_epoch(network, batch, threads, compiled=False):
+def torch_epoch(network, batch, threads, compiled=None):
     import torch
     import torch.nn.functional as F
     from torch import nn
     torch.set_num_threads(threads)
     torch.manual_seed(1)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as ours, unless asked for
 
     class Recurrent(nn.Module):
         def __init__(self, layer):
@@ -87,7 +89,7 @@ def torch_epoch(network, batch, threads, compiled=False):
 
         @staticmethod
         def drop(x):  # Keras's: one mask for all steps of a sequence
-            return x * F.dropout(torch.ones(x.shape[0], 1, x.shape[2]), DROPOUT)
+            return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), DROPOUT)
 
         def forward(self, ids):
             x = self.first(self.drop(self.embedding(ids)))[0]
@@ -101,7 +103,8 @@ def torch_epoch(network, batch, threads, compiled=False):
                               nn.Flatten(), nn.Linear(1600, 64), nn.ReLU(), nn.Linear(64, 10)).to(memory_format=torch.channels_last)
     else:
         model = Recurrent({"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}[network])
-    x, y = map(torch.from_numpy, make_data(network))
+    model = model.to(DEVICE)
+    x, y = (torch.from_numpy(part).to(DEVICE) for part in make_data(network))
     if network == "cnn":
         x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         y = y.long()
@@ -115,12 +118,12 @@ def torch_epoch(network, batch, threads, compiled=False):
         return loss_of(logits, y), hits.sum()
 
     if compiled:
-        forward = torch.compile(forward)
+        forward = torch.compile(forward, mode=compiled)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7, fused=True)
 
     def epoch():
-        order = torch.randperm(len(x))
-        total, right = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        order = torch.randperm(len(x), device=DEVICE)
+        total, right = torch.zeros((), device=DEVICE), torch.zeros((), dtype=torch.int64, device=DEVICE)
         for begin in range(0, len(x), batch):
             rows = order[begin:begin + batch]
             loss, hits = forward(x[rows], y[rows])
@@ -181,7 +184,8 @@ PEERS = {
     "keras": keras_epoch,
     "keras_50_steps": lambda *a: keras_epoch(*a, steps_per_execution=50),
     "torch": torch_epoch,
-    "torch_compiled": lambda *a: torch_epoch(*a, compiled=True),
+    "torch_compiled": lambda *a: torch_epoch(*a, compiled="default"),
+    "torch_graph": lambda *a: torch_epoch(*a, compiled="reduce-overhead"),  # CUDA graphs
     "jax": jax_epoch,
     "jax_scan": lambda *a: jax_epoch(*a, scan=True),
 }
@@ -193,8 +197,11 @@ def main():
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--once", action="store_true")
     arguments = parser.parse_args()
+    global DEVICE
+    DEVICE = arguments.device
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
 
     epoch = PEERS[arguments.peer](arguments.network, arguments.batch, arguments.threads)

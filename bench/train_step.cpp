@@ -1,7 +1,8 @@
 // Trains one of the benchmark networks through the public fit() on data that lies in memory, as
 // bench/compare.py has the peers do it, and prints one line of JSON:
 //
-//   train_step --network ffn|cnn|gru|lstm|rnn [--batch 32] [--threads 1] [--seconds 3 | --epochs 1] [--plan]
+//   train_step --network ffn|cnn|gru|lstm|rnn [--batch 32] [--threads 1] [--device cpu]
+//              [--seconds 3 | --epochs 1] [--plan]
 //
 // An epoch is 1,000 steps of the FFN, 100 of the CNN, 40 of the recurrent networks. `samples_per_second`
 // counts everything an epoch does: shuffling, gathering, loss, accuracy, update. With --seconds, as many
@@ -22,6 +23,7 @@ struct Arguments {
   std::string network = "ffn";
   std::int64_t batch = 32;
   int threads = 1;
+  std::string device = "cpu";
   int epochs = 0;
   double seconds = 3;
   bool plan = false;
@@ -30,7 +32,7 @@ struct Arguments {
 [[noreturn]] void usage(const std::string& what) {
   std::fprintf(stderr,
                "train_step: %s\nusage: train_step --network ffn|cnn|gru|lstm|rnn [--batch N] [--threads N] "
-               "[--seconds S | --epochs N] [--plan]\n",
+               "[--device D] [--seconds S | --epochs N] [--plan]\n",
                what.c_str());
   std::exit(2);
 }
@@ -52,6 +54,8 @@ Arguments parse(int argc, char** argv) {
         arguments.batch = std::stoll(value);
       else if (flag == "--threads")
         arguments.threads = std::stoi(value);
+      else if (flag == "--device")
+        arguments.device = value;
       else if (flag == "--epochs")
         arguments.epochs = std::stoi(value);
       else if (flag == "--seconds")
@@ -85,7 +89,7 @@ Task ffn(const Arguments& arguments) {
   Task task{gpunn::Sequential({gpunn::Input({10}), gpunn::Dense(64, {.activation = gpunn::relu}),
                                gpunn::Dense(64, {.activation = gpunn::relu}),
                                gpunn::Dense(1, {.activation = gpunn::sigmoid})},
-                              {.threads = arguments.threads}),
+                              {.device = arguments.device, .strict = true, .threads = arguments.threads}),
             gpunn::BinaryCrossentropy(), kSteps, uniform({samples, 10}), gpunn::Tensor({samples, 1})};
   for (std::int64_t i = 0; i < samples; ++i) {
     const float* x = task.x.data<float>().data() + i * 10;
@@ -102,7 +106,7 @@ Task cnn(const Arguments& arguments) {
                  gpunn::MaxPooling2D(), gpunn::Conv2D(64, 3, {.activation = gpunn::relu}),
                  gpunn::MaxPooling2D(), gpunn::Flatten(), gpunn::Dense(64, {.activation = gpunn::relu}),
                  gpunn::Dense(10, {.activation = gpunn::softmax})},
-                {.threads = arguments.threads}),
+                {.device = arguments.device, .strict = true, .threads = arguments.threads}),
             gpunn::SparseCategoricalCrossentropy(), kSteps, uniform({samples, 28, 28, 1}),
             gpunn::Tensor({samples}, gpunn::Dtype::i32)};
   for (std::int64_t i = 0; i < samples; ++i) {  // a bright band says which digit it is
@@ -123,7 +127,7 @@ Task tokens(const Arguments& arguments, const Recurrent& layer) {
                 {gpunn::Input({kTime}, {.dtype = gpunn::Dtype::i32}), gpunn::Embedding(kVocabulary, kWidth),
                  layer(kWidth, true), layer(kWidth, false), gpunn::Dense(64, {.activation = gpunn::relu}),
                  gpunn::Dense(1, {.activation = gpunn::sigmoid})},
-                {.threads = arguments.threads}),
+                {.device = arguments.device, .strict = true, .threads = arguments.threads}),
             gpunn::BinaryCrossentropy(), kSteps, gpunn::Tensor({samples, kTime}, gpunn::Dtype::i32),
             gpunn::Tensor({samples, 1})};
   const auto ids = task.x.data<std::int32_t>();

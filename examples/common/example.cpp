@@ -77,6 +77,8 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
          "FIRST:LAST, the training steps that --trace and NVIDIA's profilers record (LAST not included)")
       ->type_name("A:B");
   app.add_flag("--plan", flags.plan, "print memory, arithmetic and implementations of a step first");
+  app.add_option("--plan-for", flags.plan_for,
+                 "the same for a GPU that need not be here: t4, a100, l4, h100, b200 or rtx5090");
   for (const Option& option : about.options) {
     std::visit([&](auto* value) { app.add_option(option.name, *value, option.help); }, option.value);
   }
@@ -119,8 +121,11 @@ int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::Data
 
 int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also) {
   if (flags.summary) std::printf("%s\n", model.summary().c_str());
-  if (flags.plan)
-    std::printf("%s\n", model.plan({.batch_size = flags.batch_size, .data = data.train}).text.c_str());
+  if (flags.plan || !flags.plan_for.empty()) {
+    const gpunn::PlanOptions plan{
+        .batch_size = flags.batch_size, .data = data.train, .device = flags.plan_for};
+    std::printf("%s\n", model.plan(plan).text.c_str());
+  }
   expect_folder_of(flags.save);
 
   std::optional<gpunn::Trace> trace;

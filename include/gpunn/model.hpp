@@ -89,6 +89,10 @@ struct PlanOptions {
   // What the step will read: bytes are scaled within it, weights are multiplied to its losses. Without data:
   // f32 of the model's shapes, no weights.
   DatasetPtr data = {};
+  // Empty: the model's device. Or another one, or a GPU that need not be here: "t4", "a100", "l4", "h100",
+  // "b200", "rtx5090". cuDNN's engines are then those that it chooses for that GPU; cuBLASLt chooses when the
+  // model is bound.
+  std::string device = {};
 };
 
 // What a step will do and use. Nothing of it has been allocated.

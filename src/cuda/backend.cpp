@@ -1,17 +1,17 @@
 #include "src/cuda/backend.hpp"
 
+#include <cctype>
+
 #include "src/cuda/ranges.hpp"
 #include "src/cuda/registry.hpp"
 
 namespace gpunn::cuda {
 namespace {
 
-class CudaBackend final : public Backend {
+// What plans need: a description of the device.
+class PlanningBackend : public Backend {
  public:
-  CudaBackend(std::shared_ptr<Device> device, const ExecutorOptions& options)
-      : device_(std::move(device)), options_(options), target_(device_->target()) {
-    target_.libraries = options.libraries;
-  }
+  explicit PlanningBackend(Target target) : target_(std::move(target)) {}
 
   bool slices_batch() const override { return false; }
   bool computes(std::string_view op) const override { return find_implementation(op) != nullptr; }
@@ -30,6 +30,21 @@ class CudaBackend final : public Backend {
     return choice;
   }
 
+  std::unique_ptr<Executable> bind(Planned, VariableStore&, ThreadPool&) const override {
+    throw DeviceError(target_.name + " is known by description only: it can be planned for, not run on");
+  }
+
+ protected:
+  Target target_;
+};
+
+class CudaBackend final : public PlanningBackend {
+ public:
+  CudaBackend(std::shared_ptr<Device> device, const ExecutorOptions& options)
+      : PlanningBackend(device->target()), device_(std::move(device)), options_(options) {
+    target_.libraries = options.libraries;
+  }
+
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool&) const override {
     return cuda::bind(device_, target_, std::move(planned), variables, options_);
   }
@@ -37,7 +52,6 @@ class CudaBackend final : public Backend {
  private:
   std::shared_ptr<Device> device_;
   ExecutorOptions options_;
-  Target target_;
 };
 
 }  // namespace
@@ -46,6 +60,26 @@ std::unique_ptr<Backend> make_backend(int ordinal, const ExecutorOptions& option
   register_builtin_ops();
   connect_profiler();
   return std::make_unique<CudaBackend>(std::make_shared<Device>(ordinal), options);
+}
+
+std::unique_ptr<Backend> describe_backend(const KnownDevice& device) {
+  register_builtin_ops();
+  Target target;
+  target.name = "NVIDIA " + std::string(device.name);
+  target.architecture = device.architecture;
+  target.multiprocessors = device.multiprocessors;
+  target.shared_per_block = static_cast<std::size_t>(device.shared_per_block);
+  return std::make_unique<PlanningBackend>(std::move(target));
+}
+
+void register_described_devices() {
+  for (const KnownDevice& device : known_devices()) {
+    std::string name;
+    for (const char* c = device.name; *c != '\0'; ++c) {
+      if (*c != ' ') name += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
+    }
+    register_backend(std::move(name), describe_backend(device));
+  }
 }
 
 }  // namespace gpunn::cuda

@@ -15,10 +15,12 @@ std::string version(int number) {
   return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
 }
 
-std::string register_devices(const std::string& build_id) {
-  if (build_id != GPUNN_BUILD_ID) {
-    return "libgpunn is build " + build_id + ", but libgpunn_cuda is build " + GPUNN_BUILD_ID;
-  }
+std::string check_build(const std::string& build_id) {
+  if (build_id == GPUNN_BUILD_ID) return {};
+  return "libgpunn is build " + build_id + ", but libgpunn_cuda is build " + GPUNN_BUILD_ID;
+}
+
+std::string register_devices() {
   int driver = 0, runtime = 0, count = 0;
   static_cast<void>(cudaDriverGetVersion(&driver));
   static_cast<void>(cudaRuntimeGetVersion(&runtime));
@@ -38,14 +40,30 @@ std::string register_devices(const std::string& build_id) {
 }  // namespace
 }  // namespace gpunn::cuda
 
-// Null when the devices are registered, else why not.
-extern "C" GPUNN_API const char* gpunn_cuda_register(const char* build_id) {
-  static const std::string problem = [build_id]() -> std::string {
-    try {
-      return gpunn::cuda::register_devices(build_id);
-    } catch (const std::exception& error) {
-      return error.what();
-    }
-  }();
+namespace {
+
+// The answer of an entry that is made once.
+template <class Register>
+const char* answer(std::string& problem, const char* build_id, Register use) {
+  try {
+    problem = gpunn::cuda::check_build(build_id);
+    if (problem.empty()) problem = use();
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
   return problem.empty() ? nullptr : problem.c_str();
+}
+
+}  // namespace
+
+// Null when the devices are registered, else why not. Both are called once.
+extern "C" GPUNN_API const char* gpunn_cuda_register(const char* build_id) {
+  static std::string problem;
+  return answer(problem, build_id, gpunn::cuda::register_devices);
+}
+
+// The same for descriptions of devices that need not be there.
+extern "C" GPUNN_API const char* gpunn_cuda_describe(const char* build_id) {
+  static std::string problem;
+  return answer(problem, build_id, [] { return gpunn::cuda::register_described_devices(), std::string(); });
 }

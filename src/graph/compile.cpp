@@ -31,6 +31,7 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
   plan.device = options.device;
   plan.threads = threads;
   schedule(planned.graph, find_backend(options.device), plan);
+  if (!plan.sliced) explain_launches(planned.graph, plan);
   plan_memory(planned.graph, plan);
   for (const Store store :
        {Store::parameters, Store::gradients, Store::state, Store::slot0, Store::slot1, Store::results}) {

@@ -11,9 +11,9 @@ namespace gpunn {
 namespace {
 
 constexpr const char* kPlugin = "libgpunn_cuda.so";
-constexpr const char* kEntry = "gpunn_cuda_register";
-using Entry =
-    const char* (*)(const char* build_id);  // null: devices cuda:0, cuda:1, ... are registered; else why not
+// "gpunn_cuda_register": devices cuda:0, cuda:1, ...; "gpunn_cuda_describe": "h100" and others, for plans.
+// Null: done; else why not.
+using Entry = const char* (*)(const char* build_id);
 
 // The folder of the library that this function is part of, with a slash; empty when it cannot be told.
 std::string own_folder() {
@@ -24,11 +24,8 @@ std::string own_folder() {
   return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
 }
 
-std::string load_cuda() {
-  // The driver first: the backend pulls in large libraries, which a machine without a GPU need not have.
-  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-  if (driver == nullptr) return "no NVIDIA driver (libcuda.so.1) is installed";
-  dlclose(driver);
+// Calls one of the backend's entries; what it answers, or why it could not be called.
+std::string call_plugin(const char* entry) {
   void* plugin = dlopen((own_folder() + kPlugin).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) plugin = dlopen(kPlugin, RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) {
@@ -36,10 +33,18 @@ std::string load_cuda() {
     return "the CUDA backend cannot be loaded: " + std::string(error == nullptr ? kPlugin : error);
   }
   // It stays loaded: the driver keeps pointers into it.
-  const auto entry = reinterpret_cast<Entry>(dlsym(plugin, kEntry));
-  if (entry == nullptr) return std::string(kPlugin) + " has no " + kEntry;
-  const char* problem = entry(GPUNN_BUILD_ID);
+  const auto function = reinterpret_cast<Entry>(dlsym(plugin, entry));
+  if (function == nullptr) return std::string(kPlugin) + " has no " + entry;
+  const char* problem = function(GPUNN_BUILD_ID);
   return problem == nullptr ? std::string() : std::string(problem);
+}
+
+std::string load_cuda() {
+  // The driver first: the backend pulls in large libraries, which a machine without a GPU need not have.
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (driver == nullptr) return "no NVIDIA driver (libcuda.so.1) is installed";
+  dlclose(driver);
+  return call_plugin("gpunn_cuda_register");
 }
 
 bool is_registered(std::string_view device) {
@@ -69,6 +74,17 @@ std::string resolve_device(std::string_view asked, bool strict) {
   const std::string message = "running on the cpu: " + reason;
   log_once("device" + wanted, automatic ? LogLevel::info : LogLevel::warning, message);
   return "cpu";
+}
+
+std::string resolve_plan_device(std::string_view asked) {
+  const std::string device(asked == "cuda" ? "cuda:0" : asked);
+  if (is_registered(device)) return device;
+  if (device == "auto" || device.rfind("cuda:", 0) == 0) return resolve_device(device, true);
+  static const std::string problem = call_plugin("gpunn_cuda_describe");
+  if (is_registered(device)) return device;
+  if (!problem.empty()) throw DeviceError("there is no device '" + device + "' to plan for: " + problem);
+  static_cast<void>(find_backend(device));  // throws, naming what there is
+  return device;
 }
 
 }  // namespace gpunn

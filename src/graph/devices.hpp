@@ -15,4 +15,9 @@ std::string resolve_device(std::string_view asked, bool strict);
 // Empty when CUDA devices can be used; else the reason. Loads the CUDA backend on the first call.
 const std::string& why_no_cuda();
 
+// The device that a plan is asked for: one that there is, or the description of a GPU that is not ("h100"),
+// which can be planned for and nothing else. Loads the CUDA backend for the latter, with no driver. Throws
+// DeviceError naming what there is.
+std::string resolve_plan_device(std::string_view asked);
+
 }  // namespace gpunn

@@ -111,22 +111,37 @@ Cost Plan::total_cost() const {
 
 std::string Plan::to_text() const {
   const Cost total = total_cost();
-  std::string text = "Plan for " + device + ", batch " + std::to_string(batch) + ": " +
-                     std::to_string(slices) + (slices == 1 ? " slice" : " slices") + " of up to " +
-                     std::to_string(slice_rows) + " rows, " + std::to_string(workers) +
-                     (workers == 1 ? " thread" : " threads") + ", " + as_flops(total.flops) + ", " +
-                     as_bytes(total.bytes) + " read and written per step\n\nSteps\n";
-  Table steps({"#", "region", "layer", "op", "implementation", "why", "arithmetic", "bytes"});
+  int launches = 0;
+  for (const PlannedNode& node : nodes) launches += node.launches;
+  const std::string cut = sliced ? std::to_string(slices) + (slices == 1 ? " slice" : " slices") +
+                                       " of up to " + std::to_string(slice_rows) + " rows, " +
+                                       std::to_string(workers) + (workers == 1 ? " thread" : " threads")
+                                 : std::to_string(launches) + (launches == 1 ? " launch" : " launches");
+  std::string text = "Plan for " + device + ", batch " + std::to_string(batch) + ": " + cut + ", " +
+                     as_flops(total.flops) + ", " + as_bytes(total.bytes) +
+                     " read and written per step\n\nSteps\n";
+  // Slices are what a CPU plan is cut into, launches a GPU's.
+  std::vector<std::string> header = {"#",  sliced ? "region" : "launches", "layer", "op", "implementation",
+                                     "why"};
+  if (!sliced) header.push_back("apart from the step before");
+  header.insert(header.end(), {"arithmetic", "bytes"});
+  Table steps(header);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const PlannedNode& node = nodes[i];
     const Region& region = regions[static_cast<std::size_t>(node.region)];
     std::string where =
         std::to_string(node.region) + (region.sliced ? " sliced" : " x" + std::to_string(node.tasks));
-    steps.row(
-        {std::to_string(i), where, node.layer,
-         node.op + (node.backward && node.op.find("backward") == std::string::npos ? " (backward)" : ""),
-         node.implementation, node.why, node.cost.flops > 0 ? as_flops(node.cost.flops) : "",
-         as_bytes(node.cost.bytes)});
+    if (!sliced) where = std::to_string(node.launches);
+    std::vector<std::string> row = {
+        std::to_string(i),
+        where,
+        node.layer,
+        node.op + (node.backward && node.op.find("backward") == std::string::npos ? " (backward)" : ""),
+        node.implementation,
+        node.why};
+    if (!sliced) row.push_back(node.apart);
+    row.insert(row.end(), {node.cost.flops > 0 ? as_flops(node.cost.flops) : "", as_bytes(node.cost.bytes)});
+    steps.row(std::move(row));
   }
   text += steps.text() + "\nTensors\n";
   Table tensors({"bytes", "memory", "offset", "life", "shape", "name"});
@@ -181,6 +196,7 @@ std::string Plan::to_json() const {
                              {"sliced", regions[static_cast<std::size_t>(node.region)].sliced},
                              {"tasks", node.tasks},
                              {"launches", node.launches},
+                             {"apart", node.apart},
                              {"implementation", node.implementation},
                              {"why", node.why},
                              {"flops", node.cost.flops},

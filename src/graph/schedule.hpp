@@ -9,4 +9,8 @@ namespace gpunn {
 // depends on the graph alone, so the order of every sum does too, whatever the number of threads.
 void schedule(const Graph& graph, const Backend& backend, Plan& plan);
 
+// Fills PlannedNode::apart: why each node is a launch of its own, on a device that takes one node after
+// another.
+void explain_launches(const Graph& graph, Plan& plan);
+
 }  // namespace gpunn

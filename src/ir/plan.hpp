@@ -37,6 +37,7 @@ struct PlannedNode {
   std::size_t scratch = 0;         // bytes per thread
   std::size_t scratch_offset = 0;  // in the workspace: nodes side by side on a gpu have each their own
   int launches = 0;                // kernels started, on a gpu
+  std::string apart;        // there: why it is not one launch with the step before it
   Cost cost;
 };
 

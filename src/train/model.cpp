@@ -4,6 +4,7 @@
 
 #include "src/core/log.hpp"
 #include "src/core/text.hpp"
+#include "src/graph/devices.hpp"
 #include "src/nn/summary.hpp"
 #include "src/train/batches.hpp"
 #include "src/train/fit.hpp"
@@ -171,9 +172,11 @@ StepPlan Model::plan(PlanOptions options) const {
   const TrainingOptions* training = state_->training ? &*state_->training : nullptr;
   if (*mode != nn::Mode::predict) training = &state_->compiled("plan", {});
   const train::StepKey key = train::planned_step(state_->network, training, *mode, options);
+  const std::string device =
+      options.device.empty() ? state_->options.device : resolve_plan_device(options.device);
   const Planned planned =
-      plan_graph(train::build_step(state_->network, state_->variables, training, key, state_->options.device),
-                 state_->variables, state_->threads(), {.device = state_->options.device});
+      plan_graph(train::build_step(state_->network, state_->variables, training, key, device),
+                 state_->variables, state_->threads(), {.device = device});
   return {planned.plan.to_text(), planned.plan.to_json()};
 }
 

@@ -1,0 +1,60 @@
+// The backend on a real GPU, through the library as users load it. Without one every test says SKIPPED and
+// why.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "tests/gpu/networks.hpp"
+
+namespace gpunn::tests {
+namespace {
+
+class Gpu : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      Sequential({Input({1}), Dense(1)}, on("cuda"));
+    } catch (const DeviceError& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+
+  static void expect_close(const Trace& run, const Trace& reference) {
+    ASSERT_EQ(run.losses.size(), reference.losses.size());
+    for (std::size_t i = 0; i < run.losses.size(); ++i)
+      EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
+  }
+  static void expect_same_bits(const Trace& a, const Trace& b) {
+    EXPECT_EQ(a.losses, b.losses);
+    ASSERT_EQ(a.weights.size(), b.weights.size());
+    EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
+  }
+};
+
+TEST_F(Gpu, FeedForwardFollowsTheCpu) {
+  expect_close(trace_ffn("cuda", 20), trace_ffn("cpu", 20));
+}
+
+TEST_F(Gpu, ConvolutionalFollowsTheCpu) {
+  expect_close(trace_cnn("cuda", 20), trace_cnn("cpu", 20));
+}
+
+TEST_F(Gpu, TwoRunsAreTheSameBits) {
+  expect_same_bits(trace_ffn("cuda", 20), trace_ffn("cuda", 20));
+  expect_same_bits(trace_cnn("cuda", 20), trace_cnn("cuda", 20));
+}
+
+// cuBLASLt and cuDNN do not promise that their relu keeps a NaN: one that is swallowed would train on
+// unnoticed.
+TEST_F(Gpu, ANotANumberInTheInputReachesTheLoss) {
+  Sequential model({Input({64}), Dense(64, {.activation = relu}), Dense(10, {.activation = softmax})},
+                   on("cuda"));
+  model.compile({.optimizer = Adam(), .loss = SparseCategoricalCrossentropy()});
+  Tensor x = uniform(Shape{32, 64}, 1);
+  x.data<float>()[5] = std::nanf("");
+  EXPECT_TRUE(std::isnan(model.train_on_batch(x, Tensor(Shape{32}, Dtype::i32))["loss"]));
+}
+
+}  // namespace
+}  // namespace gpunn::tests

@@ -26,17 +26,22 @@ struct Drop {
     for (int k = 0; k < 4; ++k)
       keep.v[k] = uniform01(words[static_cast<unsigned>(k)]) < attributes.rate ? 0.0f : scale;
     if (wide && first + 4 <= n) {
-      const auto in = load<4>(x + first);
+      const auto in = x == nullptr ? ones() : load<4>(x + first);
       auto out = mode == Accumulate::add ? load<4>(y + first) : Pack<float, 4>{};
       for (int k = 0; k < 4; ++k) out.v[k] += kept(in.v[k], keep.v[k]);
       store(y + first, out);
     } else {
       for (int k = 0; k < 4; ++k) {
         if (first + k >= n) continue;
-        const float value = kept(x[first + k], keep.v[k]);
+        const float value = x == nullptr ? keep.v[k] : kept(x[first + k], keep.v[k]);
         y[first + k] = mode == Accumulate::add ? y[first + k] + value : value;
       }
     }
+  }
+  __device__ static Pack<float, 4> ones() {
+    Pack<float, 4> one;
+    for (float& v : one.v) v = 1.0f;
+    return one;
   }
   // Not x * 0: a dropped infinity is 0.
   __device__ static float kept(float x, float factor) { return factor == 0.0f ? 0.0f : x * factor; }

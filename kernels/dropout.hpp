@@ -14,6 +14,7 @@ struct DropoutAttributes {
 };
 
 // y[i] (+)= uniform01(i) < rate ? 0 : x[i] / (1 - rate). `state` is in device memory. y may be x (overwrite).
+// Without x: of ones.
 void dropout(Gpu gpu, const DropoutAttributes& attributes, const StepState* state, Accumulate mode,
              std::int64_t n, const float* x, float* y);
 

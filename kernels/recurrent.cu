@@ -22,55 +22,97 @@ __device__ inline float add_slices(float sum) {
   return sum + __shfl_xor_sync(kAllLanes, sum, 2);
 }
 
-// Element `term` of gate `gate` of the thread's sum: forward sums over the state (a row of U per term),
-// backward over the gates of a state's element (a column per term).
+// A weight of gate `gate`; what is beyond the matrix is padding.
 template <int kGates>
-__device__ inline float weight(const float* u, std::int64_t units, bool transposed, int gate, int unit,
-                               int term) {
-  if (unit >= units || term >= units) return 0;
-  const std::int64_t row = transposed ? unit : term, column = transposed ? term : unit;
-  return u[row * kGates * units + gate * units + column];
+__device__ inline float weight(const float* w, std::int64_t rows, std::int64_t units, int gate,
+                               std::int64_t row, std::int64_t unit) {
+  return row < rows && unit < units ? w[(row * kGates + gate) * units + unit] : 0.0f;
 }
 
+// One thread's share of a product's weights, in registers.
 template <class Cell, int kUnits>
+struct Held {
+  using S = Sizes<Cell, kUnits>;
+  float w[Cell::kGates][S::kHeld];
+
+  // Forward: the terms are rows, the sum is a unit's. Backward (`transposed`): the terms are units, the sum a
+  // row's.
+  __device__ Held(const float* matrix, std::int64_t rows, std::int64_t units, bool transposed, int mine,
+                  int slice) {
+    GPUNN_UNROLL
+    for (int g = 0; g < Cell::kGates; ++g) {
+      GPUNN_UNROLL
+      for (int i = 0; i < S::kHeld; ++i) {
+        const int term = slice + i * kSlices;
+        w[g][i] =
+            weight<Cell::kGates>(matrix, rows, units, g, transposed ? mine : term, transposed ? term : mine);
+      }
+    }
+  }
+  __device__ float sum(int gate, const float* terms, int slice) const {
+    float sum = 0;
+    GPUNN_UNROLL
+    for (int i = 0; i < S::kHeld; ++i) sum += w[gate][i] * terms[slice + i * kSlices];
+    return sum;
+  }
+};
+struct HeldNothing {
+  __device__ HeldNothing(const float*, std::int64_t, std::int64_t, bool, int, int) {}
+};
+template <bool kProjects, class Cell, int kUnits>
+using HeldKernel = std::conditional_t<kProjects, Held<Cell, kUnits>, HeldNothing>;
+
+template <class Cell, int kUnits, bool kProjects>
 __global__ void __launch_bounds__(kUnits* kSlices, 1)
-    sequence_forward_kernel(RecurrentShape shape, RecurrentForward f) {
+    sequence_forward_kernel(RecurrentShape shape, RecurrentForward f, RecurrentInput in) {
   using S = Sizes<Cell, kUnits>;
   constexpr int kGates = Cell::kGates;
   __shared__ float state[2][kUnits];
+  __shared__ float features[2][kProjects ? kUnits : 1];
   const int unit = static_cast<int>(threadIdx.x) / kSlices, slice = static_cast<int>(threadIdx.x) % kSlices;
   const bool real = unit < shape.units;
   const std::int64_t units = shape.units;
-  float held[kGates][S::kHeld];
-  float bias[kGates];
+  const Held<Cell, kUnits> held(f.recurrent, units, units, false, unit, slice);
+  const HeldKernel<kProjects, Cell, kUnits> held_kernel(in.kernel, in.width, units, false, unit, slice);
+  float bias[kGates], x_bias[kGates];
   GPUNN_UNROLL
   for (int g = 0; g < kGates; ++g) {
-    GPUNN_UNROLL
-    for (int i = 0; i < S::kHeld; ++i)
-      held[g][i] = weight<kGates>(f.recurrent, units, false, g, unit, slice + i * kSlices);
     bias[g] = real ? value_or_zero(f.recurrent_bias, g * units + unit) : 0.0f;
+    x_bias[g] = kProjects && real ? value_or_zero(in.bias, g * units + unit) : 0.0f;
   }
+  // The second thread of each four brings a feature of the next step while this one is computed.
+  const bool brings = kProjects && slice == 1 && unit < in.width;
   for (std::int64_t row = blockIdx.x; row < shape.rows; row += gridDim.x) {
     float h = real ? value_or_zero(f.h0, row * units + unit) : 0.0f;
     float c = Cell::kHasCell && real ? value_or_zero(f.c0, row * units + unit) : 0.0f;
-    __syncthreads();  // the row before is done with `state`
+    const float keep = brings && in.mask != nullptr ? in.mask[row * in.width + unit] : 1.0f;
+    const auto feature = [&](std::int64_t step) {
+      return brings && step < shape.steps ? in.x[places(shape, row, step).x * in.width + unit] * keep : 0.0f;
+    };
+    __syncthreads();  // the row before is done with `state` and `features`
     if (slice == 0) state[0][unit] = h;
+    if (kProjects && slice == 1) features[0][unit] = feature(0);
     __syncthreads();
     for (std::int64_t step = 0; step < shape.steps; ++step) {
       const Places at = places(shape, row, step);
+      const float next_feature = feature(step + 1);
       float x[kGates], sums[kGates], kept[4];
-      GPUNN_UNROLL
-      for (int g = 0; g < kGates; ++g) x[g] = real ? f.x_gates[(at.x * kGates + g) * units + unit] : 0.0f;
+      if constexpr (kProjects) {
+        GPUNN_UNROLL
+        for (int g = 0; g < kGates; ++g)
+          x[g] = add_slices(held_kernel.sum(g, features[step % 2], slice)) + x_bias[g];
+      } else {
+        GPUNN_UNROLL
+        for (int g = 0; g < kGates; ++g) x[g] = real ? f.x_gates[(at.x * kGates + g) * units + unit] : 0.0f;
+      }
       const float* before = state[step % 2];
       GPUNN_UNROLL
       for (int g = 0; g < kGates; ++g) {
-        float sum = 0;
-        GPUNN_UNROLL
-        for (int i = 0; i < S::kHeld; ++i) sum += held[g][i] * before[slice + i * kSlices];
+        float sum = held.sum(g, before, slice);
         GPUNN_ROLLED
         for (int i = S::kHeld; i < S::kShare; ++i) {
           const int term = slice + i * kSlices;
-          sum += weight<kGates>(f.recurrent, units, false, g, unit, term) * before[term];
+          sum += weight<kGates>(f.recurrent, units, units, g, term, unit) * before[term];
         }
         sums[g] = add_slices(sum) + bias[g];
       }
@@ -80,6 +122,7 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
       Cell::forward(DefaultActivations{}, x, sums, next_h, next_c, kept);
       if (f.mask == nullptr || f.mask[at.x] != 0) h = next_h, c = next_c;
       if (slice == 0) state[(step + 1) % 2][unit] = h;
+      if (kProjects && slice == 1) features[(step + 1) % 2][unit] = next_feature;
       if (real) {
         if constexpr (Cell::template kKept<DefaultActivations> == kSlices) {
           const float mine = slice == 0 ? kept[0] : slice == 1 ? kept[1] : slice == 2 ? kept[2] : kept[3];
@@ -97,49 +140,65 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
   }
 }
 
-template <class Cell, int kUnits>
+template <class Cell, int kUnits, bool kProjects>
 __global__ void __launch_bounds__(kUnits* kSlices, 1)
-    sequence_backward_kernel(RecurrentShape shape, RecurrentBackward b) {
+    sequence_backward_kernel(RecurrentShape shape, RecurrentBackward b, RecurrentInput in) {
   using S = Sizes<Cell, kUnits>;
   constexpr int kGates = Cell::kGates;
+  constexpr bool kApart = kProjects && !Cell::kOneGradient;  // the input's product has gradients of its own
   __shared__ float gates[2][kGates][kUnits];
+  __shared__ float x_gates[2][kGates][kApart ? kUnits : 1];
   const int unit = static_cast<int>(threadIdx.x) / kSlices, slice = static_cast<int>(threadIdx.x) % kSlices;
   const bool real = unit < shape.units;
   const std::int64_t units = shape.units;
-  float held[kGates][S::kHeld];
-  GPUNN_UNROLL
-  for (int g = 0; g < kGates; ++g) {
-    GPUNN_UNROLL
-    for (int i = 0; i < S::kHeld; ++i)
-      held[g][i] = weight<kGates>(b.recurrent, units, true, g, unit, slice + i * kSlices);
-  }
+  const Held<Cell, kUnits> held(b.recurrent, units, units, true, unit, slice);
+  const HeldKernel<kProjects, Cell, kUnits> held_kernel(in.kernel, in.width, units, true, unit, slice);
   for (std::int64_t row = blockIdx.x; row < shape.rows; row += gridDim.x) {
     float dh = real ? value_or_zero(b.dh_last, row * units + unit) : 0.0f;
     float dc = Cell::kHasCell && real ? value_or_zero(b.dc_last, row * units + unit) : 0.0f;
+    const bool writes_dx = kProjects && in.dx != nullptr && slice == 0 && unit < in.width;
+    const float keep = writes_dx && in.mask != nullptr ? in.mask[row * in.width + unit] : 1.0f;
     __syncthreads();  // the row before is done with `gates`
     for (std::int64_t step = shape.steps - 1; step >= 0; --step) {
-      float ds[kGates] = {};
+      float dx[kGates] = {}, ds[kGates] = {};
       if (real)
         step_back<Cell>(DefaultActivations{}, shape, gates_together<Cell>(shape), b, row, step, unit,
-                        slice == 0, dh, dc, ds);
+                        slice == 0, dh, dc, dx, ds);
       float(&shared)[kGates][kUnits] = gates[step % 2];
       if (slice == 0) {
         GPUNN_UNROLL
-        for (int g = 0; g < kGates; ++g) shared[g][unit] = ds[g];
+        for (int g = 0; g < kGates; ++g) {
+          shared[g][unit] = ds[g];
+          if constexpr (kApart) x_gates[step % 2][g][unit] = dx[g];
+        }
       }
       __syncthreads();
       float sum = 0;
       GPUNN_UNROLL
       for (int g = 0; g < kGates; ++g) {
-        GPUNN_UNROLL
-        for (int i = 0; i < S::kHeld; ++i) sum += held[g][i] * shared[g][slice + i * kSlices];
+        sum += held.sum(g, shared[g], slice);
         GPUNN_ROLLED
         for (int i = S::kHeld; i < S::kShare; ++i) {
           const int term = slice + i * kSlices;
-          sum += weight<kGates>(b.recurrent, units, true, g, unit, term) * shared[g][term];
+          sum += weight<kGates>(b.recurrent, units, units, g, unit, term) * shared[g][term];
         }
       }
       dh += add_slices(sum);
+      if constexpr (kProjects) {
+        if (in.dx != nullptr) {  // for all threads alike
+          float dx_sum = 0;
+          GPUNN_UNROLL
+          for (int g = 0; g < kGates; ++g) {
+            if constexpr (kApart) {
+              dx_sum += held_kernel.sum(g, x_gates[step % 2][g], slice);
+            } else {
+              dx_sum += held_kernel.sum(g, shared[g], slice);
+            }
+          }
+          dx_sum = add_slices(dx_sum);
+          if (writes_dx) put(in.dx_mode, in.dx[places(shape, row, step).x * in.width + unit], dx_sum * keep);
+        }
+      }
     }
     if (real && slice == 0) {
       if (b.dh0 != nullptr) put(b.dh0_mode, b.dh0[row * units + unit], dh);
@@ -158,27 +217,39 @@ void with_units(std::int64_t units, Use use) {
   use(std::integral_constant<int, 128>{});
 }
 
-}  // namespace
-
-void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForward& f) {
+// Calls use(cell, units, projects) with what the kernels are compiled for.
+template <class Use>
+void with_kernel(const RecurrentShape& shape, const RecurrentInput* in, Use use) {
   require(shape.cell != RecurrentCell::gru_reset_before,
           "recurrent: the whole-sequence kernels cannot reset before the product");
+  require(in == nullptr || takes_input(shape, in->width),
+          "recurrent: the input's product does not fit inside");
   with_cell(shape.cell, [&](auto cell) {
-    with_units(shape.units, [&](auto units) {
-      launch(gpu, blocks_shape(shape.rows, gpu.multiprocessors, units() * kSlices),
-             sequence_forward_kernel<decltype(cell), units()>, shape, f);
-    });
+    if (in == nullptr)
+      return with_units(shape.units, [&](auto units) { use(cell, units, std::false_type{}); });
+    if (shape.units <= 32 && in->width <= 32)
+      return use(cell, std::integral_constant<int, 32>{}, std::true_type{});
+    use(cell, std::integral_constant<int, 64>{}, std::true_type{});
   });
 }
 
-void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b) {
-  require(shape.cell != RecurrentCell::gru_reset_before,
-          "recurrent: the whole-sequence kernels cannot reset before the product");
-  with_cell(shape.cell, [&](auto cell) {
-    with_units(shape.units, [&](auto units) {
-      launch(gpu, blocks_shape(shape.rows, gpu.multiprocessors, units() * kSlices),
-             sequence_backward_kernel<decltype(cell), units()>, shape, b);
-    });
+}  // namespace
+
+void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForward& f,
+                       const RecurrentInput* in) {
+  with_kernel(shape, in, [&](auto cell, auto units, auto projects) {
+    launch(gpu, blocks_shape(shape.rows, gpu.multiprocessors, units() * kSlices),
+           sequence_forward_kernel<decltype(cell), units(), projects()>, shape, f,
+           in == nullptr ? RecurrentInput{} : *in);
+  });
+}
+
+void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b,
+                        const RecurrentInput* in) {
+  with_kernel(shape, in, [&](auto cell, auto units, auto projects) {
+    launch(gpu, blocks_shape(shape.rows, gpu.multiprocessors, units() * kSlices),
+           sequence_backward_kernel<decltype(cell), units(), projects()>, shape, b,
+           in == nullptr ? RecurrentInput{} : *in);
   });
 }
 

@@ -41,13 +41,13 @@ __device__ inline GateLayouts gates_together(const RecurrentShape& shape) {
   return {together, together};
 }
 
-// What one unit's step back reads and writes; `dh` becomes what passes the gates by, ds the gradients of the
-// sums.
+// What one unit's step back reads and writes; `dh` becomes what passes the gates by, dx and ds the gradients
+// of the sums.
 template <class Cell, class A>
 __device__ inline void step_back(const A& activations, const RecurrentShape& shape,
                                  const GateLayouts& layouts, const RecurrentBackward& b, std::int64_t row,
                                  std::int64_t step, int unit, bool writes, float& dh, float& dc,
-                                 float (&ds)[Cell::kGates]) {
+                                 float (&dx)[Cell::kGates], float (&ds)[Cell::kGates]) {
   constexpr int kGates = Cell::kGates, kKept = Cell::template kKept<A>;
   const std::int64_t units = shape.units;
   const Places at = places(shape, row, step);
@@ -56,9 +56,8 @@ __device__ inline void step_back(const A& activations, const RecurrentShape& sha
   };
   StatesAround<float> around;
   around.h_before = before(b.y, b.h0);
-  float dx[kGates] = {};
   GPUNN_UNROLL
-  for (int g = 0; g < kGates; ++g) ds[g] = 0;
+  for (int g = 0; g < kGates; ++g) dx[g] = 0, ds[g] = 0;
   dh += value_or_zero(b.dy, at.y * units + unit);
   if (b.mask == nullptr || b.mask[at.x] != 0) {
     float kept[4] = {};

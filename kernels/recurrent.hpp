@@ -64,8 +64,45 @@ struct RecurrentBackward {
   Accumulate dh0_mode = Accumulate::overwrite, dc0_mode = Accumulate::overwrite;
 };
 
-// With tanh and sigmoid. REQUIRES: 0 < units <= kMostSequenceUnits; not gru_reset_before
-void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForward& f);
-void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b);
+// The input's product inside the same launch, where both matrices fit in registers: no sums of gates in
+// memory, no launch of their own for the product and for dropout. It costs each step the input's
+// multiply-adds again, so only while a batch does not fill a device.
+struct RecurrentInput {
+  std::int64_t width = 0;         // features of a step
+  const float* x = nullptr;       // [rows, steps, width]
+  const float* kernel = nullptr;  // [width, gates * units]
+  const float* bias = nullptr;    // [gates * units]
+  const float* mask = nullptr;    // [rows, width], multiplied to x at every step
+  float* dx = nullptr;            // backward: [rows, steps, width]
+  Accumulate dx_mode = Accumulate::overwrite;
+};
+inline constexpr std::int64_t kMostProjected = 64, kMostProjectedRows = 256;
+constexpr bool takes_input(const RecurrentShape& shape, std::int64_t width) {
+  return shape.cell != RecurrentCell::gru_reset_before && shape.rows <= kMostProjectedRows && width > 0 &&
+         width <= kMostProjected && shape.units <= kMostProjected;
+}
+
+// With tanh and sigmoid. REQUIRES: 0 < units <= kMostSequenceUnits; not gru_reset_before; with `in`,
+// takes_input(): then f.x_gates is not used, but b.dx_gates is still written.
+void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForward& f,
+                       const RecurrentInput* in = nullptr);
+void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b,
+                        const RecurrentInput* in = nullptr);
+
+// Gradients of both matrices and of the bias by one product of two groups, from what backward left:
+//   dkernel = (x * mask)^T dx_gates   drecurrent = h_before^T ds_gates   and the sums over their rows
+struct RecurrentWeightGradients {
+  const float* dx_gates = nullptr;
+  const float* ds_gates = nullptr;  // may be dx_gates
+  const float* h_before = nullptr;
+  float* dkernel = nullptr;
+  float* drecurrent = nullptr;
+  float* dbias = nullptr;  // [gates * units] or, GRU, [2, gates * units]; null: none
+  Accumulate kernel_mode = Accumulate::overwrite, recurrent_mode = Accumulate::overwrite,
+             bias_mode = Accumulate::overwrite;
+};
+std::int64_t recurrent_weights_scratch_floats(const RecurrentShape& shape, std::int64_t width);
+void recurrent_weight_gradients(Gpu gpu, const RecurrentShape& shape, const RecurrentInput& in,
+                                const RecurrentWeightGradients& w, float* scratch);
 
 }  // namespace gpunn::kernels

@@ -104,6 +104,7 @@ struct StatesAround {
 // h' = a(x + s)
 struct Simple {
   static constexpr int kGates = 1;
+  static constexpr bool kOneGradient = true;  // dx and ds are the same
   static constexpr bool kHasCell = false;
   template <class A>
   static constexpr int kKept = A::kKeepsValues ? 0 : 1;  // the value is h'
@@ -123,6 +124,7 @@ struct Simple {
 // Gates z r g:  z = s(xz + sz)  r = s(xr + sr)  g = tanh(xg + r * sg)  h' = z * h + (1 - z) * g
 struct Gru {
   static constexpr int kGates = 3;
+  static constexpr bool kOneGradient = false;
   static constexpr bool kHasCell = false;
   template <class A>
   static constexpr int kKept = 4;  // z r g sg
@@ -150,6 +152,7 @@ struct Gru {
 // Gates i f g o, each of the sum x + s:  c' = f * c + i * g  h' = o * tanh(c')
 struct Lstm {
   static constexpr int kGates = 4;
+  static constexpr bool kOneGradient = true;
   static constexpr bool kHasCell = true;
   template <class A>
   static constexpr int kKept = 4;  // i f g o

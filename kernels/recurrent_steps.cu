@@ -172,8 +172,8 @@ struct StepBackward {
     const auto [row, unit] = row_and_unit(shape, i);
     const bool last = step == shape.steps - 1;
     float dh = arriving.dh(i, last), dc = Cell::kHasCell ? arriving.dc(i, last) : 0.0f;
-    float ds[Cell::kGates];
-    step_back<Cell>(activations, shape, layouts, b, row, step, static_cast<int>(unit), true, dh, dc, ds);
+    float dx[Cell::kGates], ds[Cell::kGates];
+    step_back<Cell>(activations, shape, layouts, b, row, step, static_cast<int>(unit), true, dh, dc, dx, ds);
     arriving.flow.dh[i] = dh;
     if (Cell::kHasCell) arriving.flow.dc[i] = dc;
     GPUNN_UNROLL

@@ -1,7 +1,6 @@
 #include "src/ops/dropout.hpp"
 
 #include "kernels/dropout.hpp"
-#include "kernels/elementwise.hpp"
 #include "src/cuda/registry.hpp"
 
 namespace gpunn::cuda {
@@ -21,13 +20,10 @@ Implementation mask(const OpCall& call, const Target&) {
   const ops::DropoutAttrs& attrs = call.attrs_as<ops::DropoutMaskAttrs>().dropout;
   const kernels::DropoutAttributes attributes{attrs.rate, attrs.stream};
   const std::int64_t n = call.outputs[0].shape.elements();
-  return own_kernel(
-      [=](const Launch& l) {
-        kernels::fill(gpu_of(l), n, 1.0f, l.out(0));
-        kernels::dropout(gpu_of(l), attributes, static_cast<const kernels::StepState*>(l.step),
-                         kernels::Accumulate::overwrite, n, l.out(0), l.out(0));
-      },
-      2);
+  return own_kernel([=](const Launch& l) {
+    kernels::dropout(gpu_of(l), attributes, static_cast<const kernels::StepState*>(l.step),
+                     kernels::Accumulate::overwrite, n, nullptr, l.out(0));
+  });
 }
 
 }  // namespace

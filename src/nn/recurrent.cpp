@@ -35,7 +35,8 @@ constexpr std::uint32_t kStateDropoutStream = 1u << 16;
 RecurrentLayer::RecurrentLayer(std::int64_t units, RecurrentOptions options, SourceLocation where)
     : LayerDefinition(std::move(options.name), where), units_(units), options_(std::move(options)) {
   const auto expect = [&](bool ok, const std::string& what) { argument(ok, type(), what, where); };
-  expect(units > 0, cat("units must be positive, not ", units));
+  constexpr std::int64_t kMostUnits = std::int64_t{1} << 31;  // their products are still numbers
+  expect(units > 0 && units < kMostUnits, cat("units must be positive, and fewer than 2^31, not ", units));
   for (const double rate : {options_.dropout, options_.recurrent_dropout}) {
     expect(rate >= 0 && rate < 1, cat("dropout must be at least 0 and below 1, not ", rate));
   }

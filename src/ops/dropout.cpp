@@ -24,6 +24,12 @@ Specs infer_mask(const OpCall& call) {
   return {{attrs.row.with_front(call.inputs[0].shape[0])}};
 }
 
+// x is not read.
+Cost cost_mask(const OpCall& call) {
+  const Spec& mask = call.outputs[0];
+  return {20 * static_cast<double>(mask.shape.elements()), static_cast<double>(mask.size_bytes())};
+}
+
 ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
   return {graph.emit1("dropout", {dy[0]}, node.attrs)};
 }
@@ -37,8 +43,7 @@ void define_dropout(Registry& registry) {
                 .gradient = gradient,
                 .cost = per_output_element<20>,  // ten rounds of Philox make four words
                 .accumulates = 1});
-  registry.add(
-      {.name = "dropout_mask", .outputs = {Rows::each}, .infer = infer_mask, .cost = per_output_element<20>});
+  registry.add({.name = "dropout_mask", .outputs = {Rows::each}, .infer = infer_mask, .cost = cost_mask});
 }
 
 }  // namespace gpunn::ops

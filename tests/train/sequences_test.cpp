@@ -167,6 +167,23 @@ TEST(Sequences, SavedModelsComeBack) {
   EXPECT_THAT(model.summary(), HasSubstr("bidirectional (Bidirectional)"));
 }
 
+// A file could nest layers until the stack ends.
+TEST(Sequences, LayersWithinLayersEndSomewhere) {
+  const TempDir folder;
+  Layer layer = Dense(2);
+  for (int depth = 1; depth <= 9; ++depth) {
+    layer = TimeDistributed(layer);
+    Sequential model({Input({3, 2}), layer}, {.device = "cpu"});
+    model.save(folder / "model.safetensors");
+    const auto load = [&] { load_model(folder / "model.safetensors", {.device = "cpu"}); };
+    if (depth <= 8) {
+      EXPECT_NO_THROW(load()) << depth;
+    } else {
+      EXPECT_THAT(message_of<DataError>(load), HasSubstr("too many layers within layers"));
+    }
+  }
+}
+
 TEST(Sequences, FirstWeights) {
   Sequential model({Input({3}, {.dtype = Dtype::i32}), Embedding(200, 32), LSTM(24)}, {.device = "cpu"});
   for (const float w : model.weight("embedding/embeddings").data<float>()) EXPECT_LE(std::abs(w), 0.05f);
@@ -219,6 +236,7 @@ TEST(Sequences, Mistakes) {
   const auto usage = [](const auto& make) { return message_of<UsageError>(make); };
   EXPECT_THAT(usage([] { GRU(0); }),
               AllOf(HasSubstr("sequences_test.cpp:"), HasSubstr("GRU: units must be positive")));
+  EXPECT_THAT(usage([] { LSTM(std::int64_t{1} << 62); }), HasSubstr("fewer than 2^31"));
   EXPECT_THAT(usage([] { LSTM(4, {.dropout = 1.0}); }), HasSubstr("LSTM: dropout must be"));
   EXPECT_THAT(usage([] { SimpleRNN(4, {.activation = softmax}); }), HasSubstr("softmax cannot be"));
   EXPECT_THAT(usage([] { GRU(4, {.stateful = true}); }), HasSubstr("needs stateful_batch_size"));

@@ -1,4 +1,4 @@
-#include "src/ops/binary.hpp"
+#include "src/cpu/binary.hpp"
 
 #include "src/cpu/broadcast.hpp"
 #include "src/cpu/common.hpp"
@@ -10,36 +10,9 @@ using ops::Binary;
 
 constexpr const char* kName = "broadcast loop";
 
-// maximum and minimum keep NaN of either operand.
-float larger(float a, float b) {
-  return a > b || a != a ? a : b;
-}
-float smaller(float a, float b) {
-  return a < b || a != a ? a : b;
-}
 // The share of the operand that won.
 float won(bool mine, bool other) {
   return mine ? 1.0f : other ? 0.0f : 0.5f;
-}
-
-// Calls use(f) with f(a, b), the value.
-template <class Use>
-auto with_value(Binary kind, Use use) {
-  switch (kind) {
-    case Binary::add:
-      return use([](float a, float b) { return a + b; });
-    case Binary::subtract:
-      return use([](float a, float b) { return a - b; });
-    case Binary::multiply:
-      return use([](float a, float b) { return a * b; });
-    case Binary::divide:
-      return use([](float a, float b) { return a / b; });
-    case Binary::maximum:
-      return use([](float a, float b) { return larger(a, b); });
-    case Binary::minimum:
-      return use([](float a, float b) { return smaller(a, b); });
-  }
-  throw UsageError("binary: no such kind");
 }
 
 // Calls use(f) with f(a, b), the derivative by the first or second operand.

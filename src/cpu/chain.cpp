@@ -1,5 +1,6 @@
 #include "src/ops/chain.hpp"
 
+#include "src/cpu/binary.hpp"
 #include "src/cpu/common.hpp"
 
 namespace gpunn::cpu {
@@ -10,25 +11,6 @@ using ops::ChainStep;
 
 constexpr std::int64_t kBlock =
     1024;  // elements that go through all steps while they are in the nearest cache
-
-// maximum and minimum keep NaN of either operand.
-float apply(Binary kind, float a, float b) {
-  switch (kind) {
-    case Binary::add:
-      return a + b;
-    case Binary::subtract:
-      return a - b;
-    case Binary::multiply:
-      return a * b;
-    case Binary::divide:
-      return a / b;
-    case Binary::maximum:
-      return a > b || a != a ? a : b;
-    case Binary::minimum:
-      return a < b || a != a ? a : b;
-  }
-  return a;
-}
 
 // The part of an operand that belongs to a block: where it lies as it is, else gathered from a constant that
 // is repeated every `period` elements.
@@ -48,8 +30,9 @@ void apply(const ChainStep& step, std::int64_t n, const float* operand, float* v
     case ChainStep::Kind::binary:
       if (step.binary == Binary::add) return kernels.elementwise.add(n, v, operand, v);
       if (step.binary == Binary::multiply) return kernels.elementwise.multiply(n, v, operand, v);
-      for (std::int64_t i = 0; i < n; ++i) v[i] = apply(step.binary, v[i], operand[i]);
-      return;
+      return with_value(step.binary, [&](auto value) {
+        for (std::int64_t i = 0; i < n; ++i) v[i] = value(v[i], operand[i]);
+      });
     case ChainStep::Kind::activation:
       return kernels.activation.forward(to_simd(step.activation), n, v, v);
     case ChainStep::Kind::slope:

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 
 namespace example {
 namespace {
@@ -32,6 +33,8 @@ std::int64_t to_step(const std::string& text) {
   return step;
 }
 
+std::string json_line;  // what --json prints when all else is said
+
 void report(const gpunn::Logs& test, const gpunn::History& history, const Flags& flags, const Results& also) {
   const double rate = history.seconds > 0 ? static_cast<double>(history.samples) / history.seconds : 0;
   std::fprintf(stderr, "test accuracy %.4f, test loss %.4f", test["accuracy"], test["loss"]);
@@ -39,9 +42,12 @@ void report(const gpunn::Logs& test, const gpunn::History& history, const Flags&
   for (const auto& [name, value] : also) std::fprintf(stderr, ", %s %.4f", name.c_str(), value);
   std::fprintf(stderr, "\n");
   if (!flags.json) return;
-  std::printf("{\"test_accuracy\": %.9g, \"test_loss\": %.9g, ", test["accuracy"], test["loss"]);
-  for (const auto& [name, value] : also) std::printf("\"%s\": %.9g, ", name.c_str(), value);
-  std::printf("\"samples_per_second\": %.9g, \"seconds\": %.9g}\n", rate, history.seconds);
+  std::ostringstream line;
+  line.precision(9);
+  line << "{\"test_accuracy\": " << test["accuracy"] << ", \"test_loss\": " << test["loss"];
+  for (const auto& [name, value] : also) line << ", \"" << name << "\": " << value;
+  line << ", \"samples_per_second\": " << rate << ", \"seconds\": " << history.seconds << "}\n";
+  json_line = line.str();
 }
 
 }  // namespace
@@ -88,7 +94,9 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
     return app.exit(error) == 0 ? 0 : kUsage;
   }
   try {
-    return body(flags);
+    const int code = body(flags);
+    std::fputs(json_line.c_str(), stdout);
+    return code;
   } catch (const gpunn::DataError& error) {
     return fail(kData, error);
   } catch (const gpunn::UsageError& error) {
@@ -126,6 +134,7 @@ int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Resu
         .batch_size = flags.batch_size, .data = data.train, .device = flags.plan_for};
     std::printf("%s\n", model.plan(plan).text.c_str());
   }
+  std::fflush(stdout);  // before the progress on standard error
   expect_folder_of(flags.save);
 
   std::optional<gpunn::Trace> trace;

@@ -201,6 +201,7 @@ Trained train_wide_cnn(const std::string& device) {
 }
 
 TEST_F(CudaTraining, AllPassesOfAConvolutionGoThroughCudnn) {
+  if (!GPUNN_HAVE_CUDNN) GTEST_SKIP() << "built without cuDNN";
   simt::clear_calls();
   const Trained library = train_wide_cnn("sim");
   EXPECT_GE(simt::calls("cudnnBackendExecute"),

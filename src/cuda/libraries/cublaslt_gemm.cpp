@@ -117,8 +117,10 @@ std::optional<LtPlan> LtPlan::choose(cublasLtHandle_t handle, const LtGemm& gemm
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
       handle, operation, state->first.get(), state->second.get(), state->result.get(), state->result.get(),
       preference.get(), kAsked, found, &count);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED) count = 0;
-  if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status);
+  // What a chip or a release does not have is an answer; which of the two codes says so depends on the release.
+  const bool unsupported = status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
+  if (unsupported) count = 0;
+  if (!unsupported) check(status);
   for (int k = 0; k < count; ++k) {  // success with no result at all is possible too
     if (found[k].state != CUBLAS_STATUS_SUCCESS || found[k].workspaceSize > workspace_limit) continue;
     state->algorithm = found[k].algo;
@@ -128,6 +130,7 @@ std::optional<LtPlan> LtPlan::choose(cublasLtHandle_t handle, const LtGemm& gemm
     return plan;
   }
   why = "cuBLASLt has no algorithm for it";
+  if (unsupported) why += std::string(" (") + cublasLtGetStatusName(status) + ")";
   return std::nullopt;
 }
 

@@ -113,6 +113,7 @@ TEST(Pickle, CallsNothingAndOutgrowsNothing) {
   has(told("\x80\4(0a"s), "instruction");
   has(told("\x80\4h\7"s), "never remembered");
   has(told("\x80\4Nr\xFF\xFF\xFF\xFF"s), "out of order");
+  has(told("\x80\4Nq\1"s), "out of order");
   has(told("\x80\4\x94"s), "not there");
   has(told("\x80\4X\xFF\xFF\xFF\xFF"s), "long text");
   has(told("\x80\4\x8A\x09"
@@ -172,6 +173,12 @@ TEST(Zip, ReadsWhatIsStoredAndRefusesTheRest) {
   has(told(archive, directory + 24, "\xFF\xFF\xFF\x7F"s), "max_bytes");
   has(told(archive, directory + 42, "\x07"s), "where the directory says");
   has(told(archive, directory + 42, "\xF0\xFF\xFF\x0F"s), "too early");
+  std::string bomb = archive;  // five bytes that claim to become two gigabytes
+  bomb.replace(directory + 10, 1, "\x08");
+  bomb.replace(directory + 24, 4, "\xFF\xFF\xFF\x7F");
+  const std::string refused =
+      message_of<DataError>([&] { static_cast<void>(open(bomb).read("a", std::int64_t{1} << 40)); });
+  has(refused, "too short for the size that it claims");
   has(told(archive, end + 16, "\xFF\xFF\xFF\xFF"s), "4 GiB");
   has(told(archive, end + 10, "\x09"), "several parts");
   has(told(archive, end + 8, "\x09\0\x09\0"s), "too early");

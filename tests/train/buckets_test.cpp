@@ -100,5 +100,25 @@ TEST(Buckets, ALayerThatNeedsTheLengthSaysSo) {
   EXPECT_THROW(model.fit(shared(sequences({6})), quiet(1)), ShapeError);
 }
 
+// Recurrent layers at several lengths; masked, so that the length of a bucket changes nothing.
+TEST(Buckets, RecurrentLayersTakeEveryLength) {
+  Sequential model({Input({12}, {.dtype = Dtype::i32}), Embedding(10, 5, {.mask_zero = true}), GRU(7),
+                    Dense(1, {.activation = sigmoid})},
+                   {.seed = 2});
+  model.compile({.optimizer = Adam({.learning_rate = 0.02}), .loss = BinaryCrossentropy()});
+  const DatasetPtr in_buckets = shared(sequences({3, 6})), whole = shared(sequences({}));
+  const History history = model.fit(in_buckets, quiet(15));
+  EXPECT_LT(history["loss"].back(), 0.8 * history["loss"].front());
+  EXPECT_NEAR(model.evaluate(in_buckets)["loss"], model.evaluate(whole)["loss"], 1e-6);
+}
+
+TEST(Buckets, AnIdThatTheVocabularyDoesNotHaveIsToldInAnyBucket) {
+  Sequential model({Input({12}, {.dtype = Dtype::i32}), Embedding(9, 5), GRU(7),
+                    Dense(1, {.activation = sigmoid})});  // 9: none
+  model.compile({.loss = BinaryCrossentropy()});
+  EXPECT_THROW(model.fit(shared(sequences({3, 6})), quiet(1)), DataError);
+  EXPECT_THROW(model.fit(shared(sequences({})), quiet(1)), DataError);
+}
+
 }  // namespace
 }  // namespace gpunn

@@ -76,6 +76,7 @@ class PoolTest : public testing::TestWithParam<Case> {
 };
 
 TEST_P(PoolTest, ForwardFindsValuesAndPlaces) {
+  for (float& v : x) v = std::round(4 * v) / 4;  // so that many are equal
   if (inputs > 9) x[7] = NAN, x[8] = INFINITY, x[3] = x[5];
   const Pooled want = reference(g, x, dy);
   std::vector<std::int32_t> places;
@@ -149,6 +150,11 @@ INSTANTIATE_TEST_SUITE_P(Geometries, PoolTest, testing::ValuesIn(kCases));
 TEST(PoolErrors, AWindowInThePaddingIsRefused) {
   const PoolGeometry g{.batch = 1, .channels = 1, .height = {2, 2, 2, 4, 2}, .width = {2, 2, 0, 4, 2}};
   EXPECT_THROW(max_pool_forward({}, g, nullptr, nullptr, nullptr), UsageError);
+  // What is just too small or too far.
+  for (const PoolAxis axis : {PoolAxis{0, 2, 0, 4, 2}, PoolAxis{2, 0, 0, 4, 2}, PoolAxis{2, 2, 0, 4, 3}}) {
+    const PoolGeometry bad{.batch = 1, .channels = 1, .height = axis, .width = {2, 2, 0, 4, 2}};
+    EXPECT_THROW(max_pool_forward({}, bad, nullptr, nullptr, nullptr), UsageError);
+  }
   float y = 0;
   const PoolGeometry good{.batch = 0, .channels = 1, .height = {2, 2, 0, 4, 2}, .width = {2, 2, 0, 4, 2}};
   EXPECT_THROW(

@@ -171,16 +171,19 @@ TEST(SoftmaxCrossEntropyTest, BackwardFromTheProbabilitiesIsTheSame) {
   const Matrix m{37, 10};
   const Floats x = uniform(370, -5, 5), weights = uniform(37, 0, 1, 5);
   const std::vector<std::int32_t> labels = integers(37, 10);
-  const Floats all = everywhere([&](const Way& way) {
-    Array<float> in(way, x), w(way, weights), p(way, 370), fused(way, 370), apart(way, 370);
-    Array<std::int32_t> l(way, labels);
-    const ClassTargets targets{.labels = l};
-    softmax_cross_entropy(way.gpu, m, in, targets, w, {.probabilities = p}, {.dx = fused, .scale = 0.1f});
-    softmax_cross_entropy_backward(way.gpu, m, p, targets, w, {.dx = apart, .scale = 0.1f});
-    return join({fused.read(), apart.read(), p.read()});
-  });
-  EXPECT_EQ(part(all, 0, 370), part(all, 370, 370));
-  expect_near(part(all, 740, 370), softmax(x, 37, 10), 1e-5, 1e-9);
+  const Floats dense = uniform(370, 0, 1, 6);
+  for (const bool sparse : {true, false}) {
+    const Floats all = everywhere([&](const Way& way) {
+      Array<float> in(way, x), w(way, weights), p(way, 370), fused(way, 370), apart(way, 370), d(way, dense);
+      Array<std::int32_t> l(way, labels);
+      const ClassTargets targets = sparse ? ClassTargets{.labels = l} : ClassTargets{.distribution = d};
+      softmax_cross_entropy(way.gpu, m, in, targets, w, {.probabilities = p}, {.dx = fused, .scale = 0.1f});
+      softmax_cross_entropy_backward(way.gpu, m, p, targets, w, {.dx = apart, .scale = 0.1f});
+      return join({fused.read(), apart.read(), p.read()});
+    });
+    EXPECT_EQ(part(all, 0, 370), part(all, 370, 370));
+    expect_near(part(all, 740, 370), softmax(x, 37, 10), 1e-5, 1e-9);
+  }
 }
 
 TEST(SoftmaxCrossEntropyTest, ALabelOutOfRangeIsNaNAndNothingElse) {

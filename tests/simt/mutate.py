@@ -6,8 +6,8 @@
 A mutant is killed if the build fails or any of the tests does (--test may be given several times: plain, address,
 thread; the cheapest first). The file is restored after each mutant, whatever happens. Survivors that are right (a
 barrier that is not needed, a bound that cannot be met) are written into a file given by --explained, one per line as
-    <file>:<line>:<mutation>: reason
-and do not count. Exit status: 0 if at least --require percent (95) of the others are killed.
+    <file>: <mutation>: <the broken line>  ## reason
+and do not count. --sample N tries every N-th mutant only. Exit status: 0 if at least --require percent (95) of the others are killed.
 """
 
 import argparse
@@ -86,6 +86,9 @@ def run(path, args, explained):
             key = f"{path}:{line}:{name}"
             if args.only and name not in args.only:
                 continue
+            args.seen += 1
+            if args.seen % args.sample != 0:
+                continue
             if args.list:
                 print(key)
                 continue
@@ -95,7 +98,7 @@ def run(path, args, explained):
                 killed += 1
                 if args.verbose:
                     print(f"killed by {by:<16} {key}", flush=True)
-            elif any(e.startswith(key + ":") for e in explained):
+            elif f"{path}: {name}: {lines[line - 1].strip()}" in explained:
                 print(f"survived, explained     {key}", flush=True)
             else:
                 survived += 1
@@ -114,11 +117,14 @@ def main():
     parser.add_argument("--require", type=float, default=95, help="percent to be killed")
     parser.add_argument("--explained", type=pathlib.Path, help="file of survivors that are right")
     parser.add_argument("--only", action="append", help="a mutation's name; may be repeated")
+    parser.add_argument("--sample", type=int, default=1, metavar="N", help="only every N-th mutant")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
 
-    explained = args.explained.read_text().splitlines() if args.explained else []
+    args.seen = 0
+    lines = args.explained.read_text().splitlines() if args.explained else []
+    explained = {line.split("  ## ")[0] for line in lines if "  ## " in line}
     if not args.list and how_killed(args):
         sys.exit("mutate.py: the tests do not pass before anything is broken")
     killed = survived = 0

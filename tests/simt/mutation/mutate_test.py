@@ -57,10 +57,19 @@ class MutateTest(unittest.TestCase):
 
     def test_explained_survivors_do_not_count(self):
         reasons = pathlib.Path(self.folder.name) / "explained"
-        reasons.write_text(f"{self.kernel}:6:drop-barrier: one warp\n")
+        reasons.write_text(f"{self.kernel}: drop-barrier: ((void)0);  ## one warp\n")
         done = self.run_tool("--only", "drop-barrier", "--explained", str(reasons))
         self.assertIn("survived, explained", done.stdout)
         self.assertEqual(done.returncode, 0)
+
+    def test_an_explanation_holds_for_its_line_alone(self):
+        reasons = pathlib.Path(self.folder.name) / "explained"
+        reasons.write_text(f"{self.kernel}: drop-barrier: somewhere();  ## one warp\n{self.kernel}: drop-barrier: ((void)0);\n")
+        self.assertIn("SURVIVED", self.run_tool("--only", "drop-barrier", "--explained", str(reasons)).stdout)
+
+    def test_a_sample_is_every_nth(self):
+        listed = self.run_tool("--list").stdout.splitlines()
+        self.assertEqual(self.run_tool("--list", "--sample", "4").stdout.splitlines(), listed[3::4])
 
     def test_refuses_tests_that_fail_anyway(self):
         self.assertNotEqual(self.run_tool(test="false").returncode, 0)

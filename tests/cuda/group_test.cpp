@@ -105,6 +105,25 @@ TEST_F(CudaGroups, StreamsChangeNoBit) {
   }
 }
 
+// Counted as they start, with what a group adds to a step: two gathers and a line of results.
+TEST_F(CudaGroups, KernelsThatStartAreThoseOfThePlan) {
+  Sequential model({Input({10}), Dense(64, {.activation = relu}), Dense(64, {.activation = relu}),
+                    Dense(1, {.activation = sigmoid})},
+                   {.device = "sim"});
+  model.compile(
+      {.optimizer = Adam(), .loss = BinaryCrossentropy(), .metrics = {accuracy}, .steps_per_execution = 8});
+  const Tensor x(Shape{64, 10}), y(Shape{64, 1});
+  const FitOptions one_epoch{.epochs = 1, .batch_size = kBatch, .verbose = Verbose::silent};
+  model.fit(x, y, one_epoch);
+  simt::clear_launches();
+  simt::clear_calls();
+  model.fit(x, y, one_epoch);
+  EXPECT_EQ(simt::calls("cudaGraphLaunch"), 2u);
+  constexpr std::uint64_t kPerStep = 10 + 2 + 1;
+  EXPECT_EQ(simt::calls("cudaLaunchKernelExC"), 8 * kPerStep) << "once, to record the group";
+  EXPECT_EQ(simt::launches().size(), 16 * kPerStep);
+}
+
 // A weight gradient runs beside the data gradient; values that either needs keep their memory until both are
 // done.
 TEST_F(CudaGroups, WeightGradientsRunBesideDataGradients) {

@@ -227,6 +227,7 @@ class Fit {
     reader_.start_epoch(state_.epoch);
     const bool completed = run_steps(epoch);
     take_results(epoch);
+    stepper_.leave();  // callbacks may use the model
     history_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
     if (!completed) return false;
     ++state_.epoch;
@@ -234,7 +235,6 @@ class Fit {
     Logs logs;
     averages_.write(logs);
     if (validation_) {
-      stepper_.leave();
       Averages averages = averages_of(state_);
       evaluate_all(state_, *validation_, averages, nullptr);
       averages.write(logs, "val_");
@@ -273,6 +273,7 @@ class Fit {
     averages_.write(batch_logs_);
     if (show) progress_.show(steps_, batch_logs_);
     if (batch_callbacks_) {
+      stepper_.leave();
       each([&](Callback& c) {
         if (c.wants_batches()) c.on_train_batch_end(model_, steps_ - 1, batch_logs_);
       });

@@ -5,10 +5,17 @@
 namespace gpunn::kernels {
 namespace {
 
-// Three segments with gaps of padding between them, one with odd bounds, one that crosses pieces.
-const std::vector<UpdatePiece> kPieces = {
-    {0, 7, 1, 0.1f}, {13, 1, 0.5f, 0}, {64, 2048, 2, 0.01f}, {2112, 301, 2, 0.01f}};
-constexpr std::size_t kSize = 2500;
+// Segments with gaps of padding between them: odd bounds, one that crosses pieces, and more small ones than
+// the blocks of a small device.
+std::vector<UpdatePiece> make_pieces() {
+  std::vector<UpdatePiece> pieces = {
+      {0, 7, 1, 0.1f}, {13, 1, 0.5f, 0}, {64, 2048, 2, 0.01f}, {2112, 301, 2, 0.01f}};
+  for (std::int64_t i = 0; i < 300; ++i) pieces.push_back({2420 + 4 * i, 3, 1, 0.05f});
+  return pieces;
+}
+const std::vector<UpdatePiece> kPieces = make_pieces();
+constexpr std::int64_t kPieceCount = 304;
+constexpr std::size_t kSize = 3700;
 
 bool covered(std::size_t i, float& factor, float& decay) {
   for (const UpdatePiece& p : kPieces) {
@@ -36,13 +43,13 @@ TEST(OptimizersTest, AdamIsKerassForSeveralSteps) {
         Array<UpdatePiece> table(even, kPieces);
         Array<StepState> s(even, std::vector<StepState>{state});
         Array<float> w(way, w0), grad(way, g), m(way, Floats(kSize, 0)), v(way, Floats(kSize, 0)),
-            sums(way, 4), norm(way, 1);
-        const Pieces pieces{table, 4};
+            sums(way, kPieceCount), norm(way, 1);
+        const Pieces pieces{table, kPieceCount};
         for (int step = 0; step < kSteps; ++step) {
           Clip clip;
           if (clipped) {
             squared_norms(way.gpu, pieces, grad, sums);
-            global_norm(way.gpu, 4, sums, true, s, norm);
+            global_norm(way.gpu, kPieceCount, sums, true, s, norm);
             clip = {norm, 3.0f};
           }
           adam(way.gpu, pieces, {.decoupled = decoupled}, clip, s, {w, grad}, m, v);
@@ -97,7 +104,7 @@ TEST(OptimizersTest, SgdPlainMomentumNesterov) {
       Array<UpdatePiece> table(even, kPieces);
       Array<StepState> s(even, std::vector<StepState>{state});
       Array<float> w(way, w0), grad(way, g), velocity(way, v0);
-      sgd(way.gpu, {table, 4}, {c.momentum, c.nesterov}, {}, s, {w, grad},
+      sgd(way.gpu, {table, kPieceCount}, {c.momentum, c.nesterov}, {}, s, {w, grad},
           with_velocity ? velocity.data() : nullptr);
       return join({w.read(), velocity.read()});
     });
@@ -125,10 +132,10 @@ TEST(OptimizersTest, AGradientThatIsNotFiniteChangesNothing) {
       Array<UpdatePiece> table(even, kPieces);
       Array<StepState> s(even, std::vector<StepState>(1));
       Array<float> values(way, w0), grad(way, g), m(way, Floats(kSize, 0)), v(way, Floats(kSize, 0)),
-          sums(way, 4), norm(way, 1);
-      const Pieces pieces{table, 4};
+          sums(way, kPieceCount), norm(way, 1);
+      const Pieces pieces{table, kPieceCount};
       squared_norms(way.gpu, pieces, grad, sums);
-      global_norm(way.gpu, 4, sums, true, s, norm);
+      global_norm(way.gpu, kPieceCount, sums, true, s, norm);
       adam(way.gpu, pieces, {}, {norm, 1.0f}, s, {values, grad}, m, v);
       sgd(way.gpu, pieces, {}, {}, s, {values, grad}, nullptr);
       finish_step(way.gpu, {}, s);
@@ -154,6 +161,20 @@ TEST(OptimizersTest, ResultsGoRoundTheRing) {
     return lines.read();
   });
   EXPECT_EQ(ring, (Floats{3, 30, 1, 10, 2, 20}));
+}
+
+TEST(OptimizersTest, ALongLineOfResults) {
+  constexpr std::int64_t kLong = 600;
+  const Floats values = uniform(kLong, -1, 1);
+  const Floats ring = everywhere([&](const Way& way) {
+    Array<StepState> s(Way{way.gpu, 0}, std::vector<StepState>(1));
+    Array<float> line(way, kLong), results(way, values);
+    finish_step(way.gpu, {line, 1, results, kLong}, s);
+    return line.read();
+  });
+  EXPECT_EQ(ring, values);
+  float x = 0;
+  EXPECT_THROW(finish_step({}, {&x, 0, &x, 1}, nullptr), UsageError);
 }
 
 }  // namespace

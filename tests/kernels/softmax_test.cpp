@@ -272,5 +272,10 @@ TEST(ElementLossTest, LargeLogitsDoNotOverflow) {
   expect_near(all, {2000, 4, 0, 0, 1, -1}, 0);
 }
 
+TEST(ElementLossTest, ARowNeedsAColumn) {
+  EXPECT_THROW(element_loss({}, ElementLoss::squared_error, {1, 0}, nullptr, nullptr, nullptr, {}, {}),
+               UsageError);
+}
+
 }  // namespace
 }  // namespace gpunn::kernels

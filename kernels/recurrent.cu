@@ -9,11 +9,13 @@ constexpr int kSlices =
     4;  // threads that share a unit's sum: neighbours in a warp, which add up by two shuffles
 
 // kUnits: 32, 64 or 128, the units rounded up; the padding's weights and state are 0.
-template <class Cell, int kUnits>
+// kBoth: the input's product is made here too, and its weights are held beside these.
+template <class Cell, int kUnits, bool kBoth = false>
 struct Sizes {
   static constexpr int kShare = kUnits / kSlices;  // terms of a sum per thread
-  // So many of a share's weights per gate stay in registers: 512 threads get 128 registers each.
-  static constexpr int kMostHeld = kUnits == 128 ? 48 / Cell::kGates : kShare;
+  // So many of a share's weights per gate stay in registers: 512 threads get 128 registers each, and twice 64
+  // weights spill even where a thread gets 255.
+  static constexpr int kMostHeld = kUnits == 128 || kBoth ? 48 / Cell::kGates : kShare;
   static constexpr int kHeld = kMostHeld < kShare ? kMostHeld : kShare;
 };
 
@@ -30,9 +32,9 @@ __device__ inline float weight(const float* w, std::int64_t rows, std::int64_t u
 }
 
 // One thread's share of a product's weights, in registers.
-template <class Cell, int kUnits>
+template <class Cell, int kUnits, bool kBoth = false>
 struct Held {
-  using S = Sizes<Cell, kUnits>;
+  using S = Sizes<Cell, kUnits, kBoth>;
   float w[Cell::kGates][S::kHeld];
 
   // Forward: the terms are rows, the sum is a unit's. Backward (`transposed`): the terms are units, the sum a
@@ -65,14 +67,14 @@ using HeldKernel = std::conditional_t<kProjects, Held<Cell, kUnits>, HeldNothing
 template <class Cell, int kUnits, bool kProjects>
 __global__ void __launch_bounds__(kUnits* kSlices, 1)
     sequence_forward_kernel(RecurrentShape shape, RecurrentForward f, RecurrentInput in) {
-  using S = Sizes<Cell, kUnits>;
+  using S = Sizes<Cell, kUnits, kProjects>;
   constexpr int kGates = Cell::kGates;
   __shared__ float state[2][kUnits];
   __shared__ float features[2][kProjects ? kUnits : 1];
   const int unit = static_cast<int>(threadIdx.x) / kSlices, slice = static_cast<int>(threadIdx.x) % kSlices;
   const bool real = unit < shape.units;
   const std::int64_t units = shape.units;
-  const Held<Cell, kUnits> held(f.recurrent, units, units, false, unit, slice);
+  const Held<Cell, kUnits, kProjects> held(f.recurrent, units, units, false, unit, slice);
   const HeldKernel<kProjects, Cell, kUnits> held_kernel(in.kernel, in.width, units, false, unit, slice);
   float bias[kGates], x_bias[kGates];
   GPUNN_UNROLL
@@ -143,7 +145,7 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
 template <class Cell, int kUnits, bool kProjects>
 __global__ void __launch_bounds__(kUnits* kSlices, 1)
     sequence_backward_kernel(RecurrentShape shape, RecurrentBackward b, RecurrentInput in) {
-  using S = Sizes<Cell, kUnits>;
+  using S = Sizes<Cell, kUnits, kProjects>;
   constexpr int kGates = Cell::kGates;
   constexpr bool kApart = kProjects && !Cell::kOneGradient;  // the input's product has gradients of its own
   __shared__ float gates[2][kGates][kUnits];
@@ -151,7 +153,7 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
   const int unit = static_cast<int>(threadIdx.x) / kSlices, slice = static_cast<int>(threadIdx.x) % kSlices;
   const bool real = unit < shape.units;
   const std::int64_t units = shape.units;
-  const Held<Cell, kUnits> held(b.recurrent, units, units, true, unit, slice);
+  const Held<Cell, kUnits, kProjects> held(b.recurrent, units, units, true, unit, slice);
   const HeldKernel<kProjects, Cell, kUnits> held_kernel(in.kernel, in.width, units, true, unit, slice);
   for (std::int64_t row = blockIdx.x; row < shape.rows; row += gridDim.x) {
     float dh = real ? value_or_zero(b.dh_last, row * units + unit) : 0.0f;

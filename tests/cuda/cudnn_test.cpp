@@ -162,6 +162,17 @@ TEST(CudnnConvolution, TheFallbackListIsAskedAndNoEngineIsAnAnswer) {
   simt::set_cudnn_heuristic(simt::Heuristic::normal);
 }
 
+TEST(CudnnConvolution, NoEngineTakesMoreWorkspaceThanWasBooked) {
+  const Tensors t(kGeometries[0]);
+  const DeviceFloats x(t.x), w(t.w), y(t.y);
+  const auto handle = make_handle<Cudnn>(cudnnCreate);
+  std::string why;
+  const auto plan = ConvolutionPlan::bind(handle.get(), {.geometry = kGeometries[0]},
+                                          {x.data(), w.data(), y.data(), nullptr}, true, nullptr, 0, why);
+  ASSERT_TRUE(plan) << why;
+  EXPECT_EQ(plan->engine(), 1) << "70 needs some";
+}
+
 TEST(CudnnConvolution, OddAddressesAreRefusedBeforeAnythingRuns) {
   const Done odd = run({.geometry = kGeometries[0]}, Tensors(kGeometries[0]), true, 1);
   EXPECT_EQ(odd.engine, -1);

@@ -189,6 +189,26 @@ TEST_F(CudaTraining, ProductsWithoutAnAlgorithmRunOnOurKernel) {
   expect_close(own, library);
 }
 
+// A layer used twice adds its gradients up; a large one leaves activation, slope and bias gradient to kernels
+// behind the library's product.
+TEST_F(CudaTraining, SharedAndLargeProductsFollowTheCpu) {
+  const auto train_both = [](const std::string& device) {
+    const Symbolic x = Input({512});
+    const Layer shared = Dense(16, {.activation = relu});
+    const Symbolic wide = Dense(512, {.activation = tanh})(Dense(512, {.activation = relu})(x));
+    const Symbolic narrow = shared(shared(Dense(16)(wide)));
+    Model model(x, Dense(10, {.activation = softmax})(narrow), {.device = device, .threads = 1});
+    model.compile({.optimizer = Adam(), .loss = SparseCategoricalCrossentropy()});
+    Tensor y(Shape{64}, Dtype::i32);
+    for (std::size_t i = 0; i < 64; ++i) y.data<std::int32_t>()[i] = static_cast<std::int32_t>(i % 10);
+    Trained run;
+    for (int step = 0; step < 3; ++step)
+      run.losses.push_back(model.train_on_batch(uniform(Shape{64, 512}, 4), y)["loss"]);
+    return run;
+  };
+  expect_close(train_both("sim"), train_both("cpu"));
+}
+
 // Large enough that cuDNN does all three passes, with bias and slope behind it.
 Trained train_wide_cnn(const std::string& device) {
   Sequential model(

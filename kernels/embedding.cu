@@ -1,9 +1,10 @@
 #include "kernels/embedding.hpp"
 
+#include <algorithm>
 #include <cmath>
 
-#include "kernels/elementwise.hpp"
-#include "kernels/rows.cuh"
+#include "kernels/launch.cuh"
+#include "kernels/warp.cuh"
 
 namespace gpunn::kernels {
 namespace {
@@ -20,26 +21,56 @@ struct Lookup {
   }
 };
 
-// A warp per position. Lanes compare 32 ids at a time; all of them know the outcome.
+// How many rows of the table a block owns: enough blocks for a large device, from the shape alone.
+std::int64_t rows_per_block(const EmbeddingShape& shape) {
+  return std::max<std::int64_t>(1, ceil_div(shape.rows, kTargetBlocks));
+}
+
+// Of 256 positions at a time those whose id is one of the block's rows are listed in their order; then every
+// thread adds up its own columns.
+template <Accumulate mode>
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
-    embedding_backward_kernel(EmbeddingShape shape, const std::int32_t* ids, const float* dy, float* dtable) {
-  const RowGroup<kWarp> warp{nullptr};
-  const int lane = warp.rank();
-  for (std::int64_t p = warp.first_row(); p < shape.positions; p += warp.row_step()) {
-    const std::int32_t id = ids[p];
-    bool first = id >= 0 && id < shape.rows;
-    for (std::int64_t q = 0; first && q < p; q += kWarp) {
-      first = __ballot_sync(kAllLanes, q + lane < p && ids[q + lane] == id) == 0;
-    }
-    if (!first) continue;  // the whole warp
-    float* row = dtable + id * shape.columns;
-    for (std::int64_t q = p / kWarp * kWarp; q < shape.positions; q += kWarp) {
-      unsigned mine =
-          __ballot_sync(kAllLanes, q + lane >= p && q + lane < shape.positions && ids[q + lane] == id);
-      for (; mine != 0; mine &= mine - 1) {
-        const float* from = dy + (q + __ffs(static_cast<int>(mine)) - 1) * shape.columns;
-        for (std::int64_t c = lane; c < shape.columns; c += kWarp) row[c] += from[c];
+    embedding_backward_kernel(EmbeddingShape shape, std::int64_t block_rows, std::int64_t ranges,
+                              const std::int32_t* ids, const float* dy, float* dtable) {
+  __shared__ int listed[kThreads], rows[kThreads], counts[kThreads / kWarp];
+  const int me = static_cast<int>(threadIdx.x), warp = me / kWarp, lane = me % kWarp;
+  for (std::int64_t range = blockIdx.x; range < ranges; range += gridDim.x) {
+    const std::int64_t first = range * block_rows;
+    const std::int64_t end = first + block_rows < shape.rows ? first + block_rows : shape.rows;
+    if (mode == Accumulate::overwrite) {
+      // By the threads that add to them later: no barrier.
+      for (std::int64_t row = first; row < end; ++row) {
+        for (std::int64_t c = me; c < shape.columns; c += kThreads) dtable[row * shape.columns + c] = 0;
       }
+    }
+    for (std::int64_t base = 0; base < shape.positions; base += kThreads) {
+      const std::int64_t id = base + me < shape.positions ? ids[base + me] : -1;
+      const bool mine = id >= first && id < end;
+      const unsigned vote = __ballot_sync(kAllLanes, mine);
+      if (lane == 0) counts[warp] = __popc(vote);
+      __syncthreads();
+      int before = 0, all = 0;
+      for (int w = 0; w < kThreads / kWarp; ++w) {
+        if (w < warp) before += counts[w];
+        all += counts[w];
+      }
+      if (mine) {
+        const int at = before + __popc(vote & ((1u << lane) - 1));
+        listed[at] = me, rows[at] = static_cast<int>(id - first);
+      }
+      __syncthreads();
+      for (std::int64_t c = me; c < shape.columns; c += kThreads) {
+        float* column = dtable + first * shape.columns + c;
+        for (int k = 0; k < all;) {  // the sum of a run of one id stays in a register
+          const int row = rows[k];
+          float sum = column[row * shape.columns];
+          for (; k < all && rows[k] == row; ++k) sum += dy[(base + listed[k]) * shape.columns + c];
+          column[row * shape.columns] = sum;
+        }
+      }
+      // The next 256 write counts before their barrier and the list behind it: `all` is in registers, but the
+      // list is still being read.
+      __syncthreads();
     }
   }
 }
@@ -53,9 +84,11 @@ void embedding_forward(Gpu gpu, const EmbeddingShape& shape, const std::int32_t*
 
 void embedding_backward(Gpu gpu, const EmbeddingShape& shape, Accumulate mode, const std::int32_t* ids,
                         const float* dy, float* dtable) {
-  if (mode == Accumulate::overwrite) fill(gpu, shape.rows * shape.columns, 0.0f, dtable);
-  const std::int64_t blocks = ceil_div(shape.positions, RowGroup<kWarp>::kRowsPerBlock);
-  launch(gpu, blocks_shape(blocks, gpu.multiprocessors), embedding_backward_kernel, shape, ids, dy, dtable);
+  const std::int64_t block_rows = rows_per_block(shape), ranges = ceil_div(shape.rows, block_rows);
+  with_mode(mode, [&](auto m) {
+    launch(gpu, blocks_shape(ranges, gpu.multiprocessors), embedding_backward_kernel<m()>, shape, block_rows,
+           ranges, ids, dy, dtable);
+  });
 }
 
 }  // namespace gpunn::kernels

@@ -192,7 +192,8 @@ struct CandidateBackward {
   RecurrentBackward b;
   __device__ void operator()(std::int64_t i) const {
     const RecurrentShape& shape = arriving.shape;
-    const auto [row, unit] = row_and_unit(shape, i);
+    const RowUnit cell = row_and_unit(shape, i);  // not bound by name: the lambda below reads them
+    const std::int64_t row = cell.row, unit = cell.unit;
     const Places at = places(shape, row, step);
     float dh = arriving.dh(i, step == shape.steps - 1) + value_or_zero(b.dy, at.y * shape.units + unit);
     const float h_before =

@@ -19,13 +19,10 @@ Implementation backward(const OpCall& call, const Target&) {
   const kernels::EmbeddingShape shape{.positions = call.inputs[0].shape.elements(),
                                       .columns = call.inputs[1].shape[-1],
                                       .rows = call.attrs_as<ops::EmbeddingBackwardAttrs>().vocabulary};
-  const int launches = (call.accumulates & 1u) != 0 ? 1 : 2;
-  return own_kernel(
-      [=](const Launch& l) {
-        kernels::embedding_backward(gpu_of(l), shape, accumulate_of(l, 0), l.in<std::int32_t>(0), l.in(1),
-                                    l.out(0));
-      },
-      launches);
+  return own_kernel([=](const Launch& l) {
+    kernels::embedding_backward(gpu_of(l), shape, accumulate_of(l, 0), l.in<std::int32_t>(0), l.in(1),
+                                l.out(0));
+  });
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ RecurrentCall::RecurrentCall(const OpCall& call, const Target& target)
   why = why_steps;
   if (takes_input) {
     why = cat(units(), " units of ", input, " features, at most ", kernels::kMostProjected,
-              ": all weights stay in registers on sm_", target.architecture);
+              ": no product of its own on sm_", target.architecture);
   } else if (why_steps.empty()) {
     why = cat(units(), " units, at most ", kernels::kMostSequenceUnits, ": weights stay in registers on sm_",
               target.architecture);

@@ -203,7 +203,7 @@ std::string path(const std::string& device, const Layer& layer) {
 TEST_F(CudaSequences, ThePlanNamesThePathAndWhy) {
   const std::string own = "; products by own gemm";
   EXPECT_EQ(path("sim-own", GRU(64)),
-            "whole sequence: 64 units of 8 features, at most 64: all weights stay in registers on sm_90");
+            "whole sequence: 64 units of 8 features, at most 64: no product of its own on sm_90");
   EXPECT_EQ(path("sim-own", GRU(65)),
             "whole sequence: 65 units, at most 128: weights stay in registers on sm_90" + own);
   EXPECT_EQ(path("sim-own", GRU(129)), "per step: 129 units, more than 128" + own);
@@ -232,7 +232,7 @@ TEST_F(CudaSequences, LaunchesPerStepStayInTheirBudget) {
     steps += step["op"].get<std::string>() + " of " + step["layer"].get<std::string>() + ": " +
              step["launches"].dump() + ", " + step["implementation"].get<std::string>() + "\n";
   }
-  EXPECT_LE(launches, 21) << steps;
+  EXPECT_LE(launches, 20) << steps;
 }
 
 }  // namespace

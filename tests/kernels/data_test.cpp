@@ -5,6 +5,7 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
 #include "kernels/gather.hpp"
+#include "kernels/sequence.hpp"
 #include "kernels/transpose.hpp"
 #include "tests/kernels/lab.hpp"
 
@@ -145,7 +146,8 @@ TEST(GatherTest, RowsByIndexAsTheCursorMoves) {
 }
 
 TEST(EmbeddingTest, ForwardAndGradientInTheOrderOfPositions) {
-  const EmbeddingShape shapes[] = {{0, 4, 3}, {1, 1, 1}, {70, 33, 9}, {200, 8, 40}};
+  const EmbeddingShape shapes[] = {{0, 4, 3},    {1, 1, 1},   {70, 33, 9},
+                                   {200, 8, 40}, {600, 5, 7}, {300, 257, 1030}};
   for (const EmbeddingShape& s : shapes) {
     std::vector<std::int32_t> ids = integers(s.positions, static_cast<std::int32_t>(s.rows));
     if (s.positions > 50) ids[5] = -1, ids[40] = static_cast<std::int32_t>(s.rows);
@@ -174,6 +176,57 @@ TEST(EmbeddingTest, ForwardAndGradientInTheOrderOfPositions) {
         }
       }
       ASSERT_EQ(part(all, dy.size(), dtable.size()), dtable);
+    }
+  }
+}
+
+TEST(SequenceTest, MasksAndReversal) {
+  for (const SequenceShape& s : {SequenceShape{0, 3, 2}, SequenceShape{2, 0, 3}, SequenceShape{3, 1, 1},
+                                 SequenceShape{7, 5, 1}, SequenceShape{4, 9, 33}}) {
+    const auto steps = static_cast<std::size_t>(s.rows * s.steps),
+               width = static_cast<std::size_t>(s.features);
+    const std::size_t n = steps * width;
+    Floats x = uniform(s.rows * s.steps * s.features, -1, 1);
+    std::vector<std::int32_t> ids = integers(s.rows * s.steps * s.features, 3);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (i / width % 3 == 1) x[i] = 0.5f, ids[i] = 2;  // every third step is padding
+    }
+    if (n > 1) x[width] = NAN;  // in a step of padding: it differs
+    for (const Accumulate mode : kModes) {
+      const Floats old_y = before(mode, n);
+      const Floats all = everywhere([&](const Way& way) {
+        Array<float> from(way, x), masked(way, old_y), reversed(way, old_y);
+        Array<std::int32_t> tokens(way, ids);
+        Array<std::uint8_t> mask(way, steps), token_mask(way, steps);
+        sequence_mask(way.gpu, s, 0.5f, from, mask);
+        sequence_mask(way.gpu, s, 2, tokens, token_mask);
+        apply_mask(way.gpu, s, mode, from, mask, masked);
+        reverse(way.gpu, s, mode, from, reversed);
+        const auto a = mask.read(), b = token_mask.read();
+        return join({Floats(a.begin(), a.end()), Floats(b.begin(), b.end()), masked.read(), reversed.read()});
+      });
+      ASSERT_EQ(all.size(), 2 * steps + 2 * n);
+      for (std::size_t step = 0; step < steps; ++step) {
+        bool real = false, real_token = false;
+        const std::size_t row = step / static_cast<std::size_t>(s.steps),
+                          turned = (2 * row + 1) * static_cast<std::size_t>(s.steps) - 1 - step;
+        for (std::size_t c = 0; c < width; ++c) {
+          real = real || x[step * width + c] != 0.5f;
+          real_token = real_token || ids[step * width + c] != 2;
+        }
+        ASSERT_EQ(all[step], real ? 1.0f : 0.0f);
+        ASSERT_EQ(all[steps + step], real_token ? 1.0f : 0.0f);
+        for (std::size_t c = 0; c < width; ++c) {
+          const std::size_t i = step * width + c;
+          const auto base = static_cast<float>(old(mode, old_y, i));
+          const auto expect = [&](float got, float value) {
+            const float want = mode == Accumulate::add ? base + value : value;
+            ASSERT_TRUE(got == want || (std::isnan(got) && std::isnan(want))) << got << " " << want;
+          };
+          expect(all[2 * steps + i], real ? x[i] : 0.0f);
+          expect(all[2 * steps + n + i], x[turned * width + c]);
+        }
+      }
     }
   }
 }

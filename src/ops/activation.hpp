@@ -7,13 +7,15 @@
 
 #include <string_view>
 
+#include "gpunn/export.hpp"
+
 namespace gpunn::ops {
 
 // linear: x; relu: max(x, 0), where NaN stays NaN; gelu: x * Phi(x) with the exact normal distribution (erf),
 // as Keras's default.
 enum class Activation { linear, relu, sigmoid, tanh, gelu };
 
-std::string_view to_string(Activation activation);
+GPUNN_API std::string_view to_string(Activation activation);
 
 struct ActivationAttrs {
   Activation kind = Activation::linear;

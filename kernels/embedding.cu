@@ -27,7 +27,8 @@ std::int64_t rows_per_block(const EmbeddingShape& shape) {
 }
 
 // Of 256 positions at a time those whose id is one of the block's rows are listed in their order; then every
-// thread adds up its own columns.
+// thread adds up its own columns. The barrier between counts and list also keeps the next list from those who
+// still read this one.
 template <Accumulate mode>
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     embedding_backward_kernel(EmbeddingShape shape, std::int64_t block_rows, std::int64_t ranges,
@@ -68,9 +69,6 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
           column[row * shape.columns] = sum;
         }
       }
-      // The next 256 write counts before their barrier and the list behind it: `all` is in registers, but the
-      // list is still being read.
-      __syncthreads();
     }
   }
 }

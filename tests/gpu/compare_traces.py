@@ -22,5 +22,5 @@ for (network, kind, a), (_, _, b) in zip(first, second):
     equal[key] += a == b
     worst[key] = max(worst[key], abs(a - b) / max(abs(a), abs(b), 1e-3) if a == a and b == b else float("inf"))
 for (network, kind), n in count.items():
-    print(f"{network}: {equal[network, kind]} of {n} {kind}s equal bit for bit, the largest relative difference {worst[network, kind]:.2g}")
+    print(f"{network}: {equal[network, kind]} of {n} values of kind {kind} equal bit for bit, the largest relative difference {worst[network, kind]:.2g}")
 sys.exit(any(worst[key] > 1e-5 for key in worst if key[1] == "loss"))

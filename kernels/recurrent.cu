@@ -123,7 +123,8 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
       float next_h = h, next_c = c;
       Cell::forward(DefaultActivations{}, x, sums, next_h, next_c, kept);
       if (f.mask == nullptr || f.mask[at.x] != 0) h = next_h, c = next_c;
-      if (slice == 0) state[(step + 1) % 2][unit] = h;
+      // Units that only fill a warp stay 0: an infinity times a weight of 0 would reach the real ones.
+      if (slice == 0) state[(step + 1) % 2][unit] = real ? h : 0.0f;
       if (kProjects && slice == 1) features[(step + 1) % 2][unit] = next_feature;
       if (real) {
         if constexpr (Cell::template kKept<DefaultActivations> == kSlices) {

@@ -171,7 +171,8 @@ class GPUNN_API Model {
   void load_weights(const std::filesystem::path& path);
 
   // A model for predict() alone, in another thread if you like, that shares these weights (training the
-  // original changes them under it).
+  // original changes them under it). On the cpu only: throws UsageError on other devices, whose copy of the
+  // weights belongs to one model.
   Model clone_for_inference() const;
 
  protected:

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <typeinfo>
 #include <utility>
 
 #include "kernels/check.hpp"
@@ -81,10 +82,11 @@ class Executor final : public Executable {
 
   ~Executor() override { static_cast<void>(cudaStreamSynchronize(mirror_->stream())); }
 
-  void set_source(int number, const void* base, std::int64_t rows) override {
+  void set_source(int number, const Source& source) override {
+    if (inputs_.knows(number, source)) return;
     const OnDevice here(device_->ordinal());
     flush();
-    inputs_.set_source(number, base, rows, mirror_->stream());
+    inputs_.set_source(number, source, mirror_->stream());
     group_graphs_.clear();  // they read the data set where it was
   }
 
@@ -133,12 +135,16 @@ class Executor final : public Executable {
     const OnDevice here(device_->ordinal());
     flush();
     while (oldest_ < next_) collect_oldest();
+    const std::size_t bytes = result_count_ * sizeof(float) * static_cast<std::size_t>(steps);
+    std::vector<Pinned> results;
+    for (int slot = 0; slot < kRing; ++slot) results.emplace_back(bytes);
+    Buffer lines = device_->memory().allocate(std::max(bytes, kAlignment), "results of a group of steps");
+    inputs_.set_group(steps);
+    // Nothing below throws: a group that finds no memory leaves the one before.
+    results_ = std::move(results);
+    lines_ = std::move(lines);
     group_graphs_.clear();
     group_ = steps;
-    inputs_.set_group(steps);
-    const std::size_t bytes = result_count_ * sizeof(float) * static_cast<std::size_t>(steps);
-    for (Pinned& results : results_) results = Pinned(bytes);
-    lines_ = device_->memory().allocate(std::max(bytes, kAlignment), "results of a group of steps");
   }
 
   // Steps held back, as one launch; a group that was cut short has a graph of its own length.
@@ -326,7 +332,12 @@ class Executor final : public Executable {
 
   void queue(const Step& step, cudaStream_t stream) const {
     const Range range({"layer", step.name, step.detail, step.cost.bytes, step.cost.flops});
-    step.run(launch_of(step, launch_on(stream)));
+    try {
+      step.run(launch_of(step, launch_on(stream)));
+    } catch (const DeviceError& error) {
+      if (typeid(error) != typeid(DeviceError)) throw;
+      throw DeviceError(cat(step.name, ", ", step.detail, ": ", error.what()));
+    }
     // The host's range is the layer's time when the host waits for it.
     if (watched_ && trace::to_file()) check(cudaStreamSynchronize(stream));
   }

@@ -5,6 +5,8 @@
 
 #include "kernels/check.hpp"
 #include "kernels/gather.hpp"
+#include "src/core/log.hpp"
+#include "src/core/text.hpp"
 
 namespace gpunn::cuda {
 namespace {
@@ -32,33 +34,54 @@ Inputs::Inputs(Device& device, const Graph& graph, std::int64_t batch, int ring)
 
 void Inputs::set_group(int steps) {
   if (steps == group_) return;
-  group_ = steps;
-  for (Input& input : all_) {
+  std::vector<Buffer> indexes;
+  std::vector<std::vector<Pinned>> staging(all_.size());
+  for (std::size_t i = 0; i < all_.size(); ++i) {
+    const Input& input = all_[i];
     const std::size_t index_bytes = input.index_bytes(steps);
-    input.index = device_.memory().allocate(index_bytes, "row indexes of '" + input.name + "'");
-    input.staging.clear();
-    for (int slot = 0; slot < ring_; ++slot)
-      input.staging.emplace_back(
-          std::max(static_cast<std::size_t>(input.rows * input.row_bytes), index_bytes));
+    indexes.push_back(device_.memory().allocate(index_bytes, "row indexes of '" + input.name + "'"));
+    for (int slot = 0; slot < ring_; ++slot) {
+      staging[i].emplace_back(std::max(static_cast<std::size_t>(input.rows * input.row_bytes), index_bytes));
+    }
   }
+  for (std::size_t i = 0; i < all_.size(); ++i) {
+    all_[i].index = std::move(indexes[i]);
+    all_[i].staging = std::move(staging[i]);
+  }
+  group_ = steps;
 }
 
-bool Inputs::fits(std::size_t bytes) const {
+std::string Inputs::why_not_resident(const Input& input, std::size_t bytes) const {
+  if (input.row_bytes % kWord != 0) return "its rows are no whole words";
   const DeviceUpstream upstream(device_.ordinal());
-  return static_cast<double>(bytes) <=
-         kResidentShare * static_cast<double>(upstream.free_bytes().value_or(0));
+  const std::size_t free = upstream.free_bytes().value_or(0);
+  if (static_cast<double>(bytes) <= kResidentShare * static_cast<double>(free)) return {};
+  return cat("it would take more than half of the ", free, " bytes that are free");
 }
 
-void Inputs::set_source(int number, const void* base, std::int64_t rows, cudaStream_t stream) {
+bool Inputs::knows(int number, const Source& source) const {
+  const Input& input = all_.at(static_cast<std::size_t>(number));
+  return input.source_id == source.id && input.source_rows == source.rows;
+}
+
+void Inputs::set_source(int number, const Source& source, cudaStream_t stream) {
   Input& input = all_.at(static_cast<std::size_t>(number));
-  const auto bytes = static_cast<std::size_t>(rows * input.row_bytes);
+  const auto bytes = static_cast<std::size_t>(source.rows * input.row_bytes);
   input.source_base = nullptr;
-  if (bytes == 0 || input.row_bytes % kWord != 0 || !fits(bytes)) return;
-  if (input.source.size() < bytes) input.source = device_.memory().allocate(bytes, "a resident data set");
-  check(cudaMemcpyAsync(input.source.data(), base, bytes, cudaMemcpyHostToDevice, stream));
-  check(cudaStreamSynchronize(stream));  // the host's memory is pageable
-  input.source_base = base;
-  input.source_rows = rows;
+  if (bytes > 0) {
+    if (const std::string why = why_not_resident(input, bytes); why.empty()) {
+      check(cudaStreamSynchronize(stream));  // a gather may still read the last one
+      if (input.source.size() < bytes) input.source = device_.memory().allocate(bytes, "a resident data set");
+      check(cudaMemcpyAsync(input.source.data(), source.base, bytes, cudaMemcpyHostToDevice, stream));
+      check(cudaStreamSynchronize(stream));  // the host's memory is pageable
+      input.source_base = source.base;
+    } else {
+      log_once("not resident: " + input.name, LogLevel::info,
+               cat("the data of '", input.name, "' (", bytes, " bytes) travel batch by batch: ", why));
+    }
+  }
+  input.source_rows = source.rows;
+  input.source_id = source.id;
 }
 
 void Inputs::set(int number, const void* base, const std::int64_t* row_index) {
@@ -71,38 +94,45 @@ bool Inputs::resident() const {
   return std::all_of(all_.begin(), all_.end(), [](const Input& input) { return input.resident(); });
 }
 
+void Inputs::stage(Input& input, int slot, int step) {
+  std::memcpy(input.staging[static_cast<std::size_t>(slot)].data() + input.index_bytes(step), input.row_index,
+              input.index_bytes(1));
+}
+
 void Inputs::stage(int slot, int step) {
-  for (Input& input : all_) {
-    std::memcpy(input.staging[static_cast<std::size_t>(slot)].data() + input.index_bytes(step),
-                input.row_index, input.index_bytes(1));
-  }
+  for (Input& input : all_) stage(input, slot, step);
+}
+
+void Inputs::send(const Input& input, int slot, int steps, cudaStream_t stream) const {
+  check(cudaMemcpyAsync(input.index.data(), input.staging[static_cast<std::size_t>(slot)].data(),
+                        input.index_bytes(steps), cudaMemcpyHostToDevice, stream));
 }
 
 void Inputs::send(int slot, int steps, cudaStream_t stream) const {
-  for (const Input& input : all_) {
-    check(cudaMemcpyAsync(input.index.data(), input.staging[static_cast<std::size_t>(slot)].data(),
-                          input.index_bytes(steps), cudaMemcpyHostToDevice, stream));
-  }
+  for (const Input& input : all_) send(input, slot, steps, stream);
+}
+
+void Inputs::gather(const Input& input, int step, const Launch& launch) const {
+  // Whatever the elements are, they travel as 32-bit words, unchanged.
+  kernels::gather_rows(gpu_of(launch), {input.rows, input.row_bytes / kWord, input.source_rows},
+                       reinterpret_cast<const std::int32_t*>(input.source.data()),
+                       reinterpret_cast<const std::int64_t*>(input.index.data()) + input.rows * step, {},
+                       reinterpret_cast<std::int32_t*>(input.batch.data()));
 }
 
 void Inputs::gather(int step, const Launch& launch) const {
-  for (const Input& input : all_) {
-    // Whatever the elements are, they travel as 32-bit words, unchanged.
-    kernels::gather_rows(gpu_of(launch), {input.rows, input.row_bytes / kWord, input.source_rows},
-                         reinterpret_cast<const std::int32_t*>(input.source.data()),
-                         reinterpret_cast<const std::int64_t*>(input.index.data()) + input.rows * step, {},
-                         reinterpret_cast<std::int32_t*>(input.batch.data()));
-  }
+  for (const Input& input : all_) gather(input, step, launch);
 }
 
 void Inputs::queue(int slot, const Launch& launch) {
   const auto stream = static_cast<cudaStream_t>(launch.stream);
-  if (!all_.empty() && resident()) {
-    stage(slot, 0);
-    send(slot, 1, stream);
-    return gather(0, launch);
-  }
   for (Input& input : all_) {
+    if (input.resident()) {
+      stage(input, slot, 0);
+      send(input, slot, 1, stream);
+      gather(input, 0, launch);
+      continue;
+    }
     if (input.base == nullptr) throw UsageError("an input was not given before the run");
     std::byte* staging = input.staging[static_cast<std::size_t>(slot)].data();
     for (std::int64_t i = 0; i < input.rows; ++i) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "src/cuda/device.hpp"
-#include "src/ir/plan.hpp"
+#include "src/ir/backend.hpp"
 
 namespace gpunn::cuda {
 
@@ -15,7 +15,11 @@ class Inputs {
   // `ring` batches may be under way at once.
   Inputs(Device& device, const Graph& graph, std::int64_t batch, int ring);
 
-  void set_source(int number, const void* base, std::int64_t rows, cudaStream_t stream);
+  // Whether that was the last source of the input: it is on the device, or was refused.
+  bool knows(int number, const Source& source) const;
+  // Copies it to the device when it fits; says so once when it does not. Waits for what still reads the last
+  // one.
+  void set_source(int number, const Source& source, cudaStream_t stream);
   void set(int number, const void* base, const std::int64_t* row_index);
 
   // Resident rows can be announced for this many steps at once. REQUIRES: none is under way.
@@ -39,7 +43,8 @@ class Inputs {
     Buffer batch;   // the rows of the step, where nodes read them
     Buffer index;   // i64 [group, rows]
     Buffer source;  // the whole data set, when it is resident
-    const void* source_base = nullptr;
+    std::uint64_t source_id = 0;
+    const void* source_base = nullptr;  // null: refused
     std::int64_t source_rows = 0;
     const std::byte* base = nullptr;  // of the next step
     const std::int64_t* row_index = nullptr;
@@ -51,7 +56,10 @@ class Inputs {
     }
   };
 
-  bool fits(std::size_t bytes) const;
+  std::string why_not_resident(const Input& input, std::size_t bytes) const;  // empty: it can be
+  void stage(Input& input, int slot, int step);
+  void send(const Input& input, int slot, int steps, cudaStream_t stream) const;
+  void gather(const Input& input, int step, const Launch& launch) const;
 
   Device& device_;
   int ring_, group_ = 0;

@@ -1,6 +1,7 @@
 // What the planner needs of a device, and how a plan is bound to it. One per kind of device, found by name.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,15 +15,22 @@
 
 namespace gpunn {
 
+// Rows that do not change as long as their `id` is used, which is no other source's.
+struct Source {
+  std::uint64_t id = 0;
+  const void* base = nullptr;
+  std::int64_t rows = 0;
+};
+
 // A planned graph bound to a device: what a training loop runs, many times.
 class Executable {
  public:
   virtual ~Executable() = default;
 
-  // Announces that the rows of input `number` will be taken from `rows` rows at `base`, which do not change
-  // until the next announcement: a device with memory of its own may keep a copy there.
-  virtual void set_source(int number, const void* base, std::int64_t rows) {
-    static_cast<void>(number), static_cast<void>(base), static_cast<void>(rows);
+  // Announces that the rows of input `number` will be taken from these: a device with memory of its own may
+  // keep a copy there, and does nothing when it has it already.
+  virtual void set_source(int number, const Source& source) {
+    static_cast<void>(number), static_cast<void>(source);
   }
   // The rows of input `number` for the next run: row i is row (row_index ? row_index[i] : i) of `base`,
   // packed. Both must stay valid until the run has ended.

@@ -22,7 +22,8 @@ Specs infer(const OpCall& call) {
 
 ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
   const Shape& x = graph.spec(node.inputs[0]).shape;
-  if (std::any_cast<const ReshapeAttrs&>(node.attrs).whole) return {graph.emit1("reshape", {dy[0]}, ReshapeAttrs{x, true})};
+  if (std::any_cast<const ReshapeAttrs&>(node.attrs).whole)
+    return {graph.emit1("reshape", {dy[0]}, ReshapeAttrs{x, true})};
   return {graph.emit1("reshape", {dy[0]}, ReshapeAttrs{x.without_front()})};
 }
 

@@ -1,6 +1,7 @@
 #include "src/train/batches.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -83,6 +84,11 @@ FieldRule label_rule(const Loss& loss, const Shape& output) {
   return rule;
 }
 
+std::uint64_t next_source() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
 }  // namespace
 
 Shape label_shape(const Loss& loss, const Shape& output) {
@@ -96,7 +102,8 @@ BatchReader::BatchReader(const DatasetPtr& data, const nn::Network& network, con
     : options_(std::move(options)),
       inputs_(network.inputs()),
       resident_(data && !data->resident().empty()),
-      loader_(data, options_.loader) {
+      loader_(data, options_.loader),
+      source_(next_source()) {
   const std::vector<Field> inputs = data->inputs(), targets = data->targets();
   if (inputs.size() != inputs_) {
     throw ShapeError(
@@ -228,16 +235,12 @@ void BatchReader::bind(Executable& executable) {
       executable.set_input(static_cast<int>(k), bases_[k], nullptr);
     return;
   }
-  // The loader writes the rows of every batch to the same place, which a step has to be told once.
-  if (bound_ == &executable && bound_rows_ == batch_->rows.data()) return;
   bind_rows(executable, batch_->rows.data());
-  bound_ = &executable;
-  bound_rows_ = batch_->rows.data();
 }
 
 void BatchReader::bind_rows(Executable& executable, const std::int64_t* rows) const {
   for (std::size_t k = 0; k < bases_.size(); ++k) {
-    executable.set_source(static_cast<int>(k), bases_[k], columns_[k].shape()[0]);
+    executable.set_source(static_cast<int>(k), {source_, bases_[k], columns_[k].shape()[0]});
   }
   for (std::size_t k = 0; k < bases_.size(); ++k) executable.set_input(static_cast<int>(k), bases_[k], rows);
 }

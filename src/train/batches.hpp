@@ -76,10 +76,9 @@ class BatchReader {
   std::vector<Tensor> columns_;  // of resident data
   Loader loader_;
   const Batch* batch_ = nullptr;
-  std::vector<Tensor> converted_;      // fields whose dtype the loader does not deliver
-  std::vector<const void*> bases_;     // of the current batch
-  const Executable* bound_ = nullptr;  // whose inputs these rows are already
-  const std::int64_t* bound_rows_ = nullptr;
+  std::vector<Tensor> converted_;   // fields whose dtype the loader does not deliver
+  std::vector<const void*> bases_;  // of the current batch
+  std::uint64_t source_;            // names the resident columns to devices that keep a copy
 };
 
 // The labels of one sample, for an output of this shape.

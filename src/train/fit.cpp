@@ -216,6 +216,7 @@ class Fit {
                       " stay planned: use fewer buckets"));
     }
     for (const BatchShape& shape : shapes) stepper_.turn_to(shape);
+    stepper_.leave();  // callbacks may use the model
   }
 
   // False: interrupted.

@@ -226,6 +226,11 @@ void Model::stop_training() {
 }
 
 Model Model::clone_for_inference() const {
+  // A device's copy of the weights belongs to one model and one stream.
+  if (state_->options.device != "cpu") {
+    throw UsageError(cat("clone_for_inference: the model is on ", state_->options.device,
+                         ", and only models on the cpu share their weights: save it and load it instead"));
+  }
   auto clone = std::make_unique<ModelState>(state_->network, state_->options, state_->kind, SourceLocation{});
   clone->variables = state_->variables;  // the same memory
   clone->inference_only = true;

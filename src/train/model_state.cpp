@@ -22,7 +22,11 @@ void ModelState::initialize() {
 }
 
 void ModelState::allocate_training() {
-  variables.allocate(true, train::slots(training->optimizer));
+  const int slots = train::slots(training->optimizer);
+  // What was bound before has a device's copy of the variables without these buffers; a new copy takes over.
+  const Store last = slots == 0 ? Store::gradients : slots == 1 ? Store::slot0 : Store::slot1;
+  if (variables.base(Store::gradients) == nullptr || variables.base(last) == nullptr) steps.clear();
+  variables.allocate(true, slots);
 }
 
 int ModelState::threads() const {

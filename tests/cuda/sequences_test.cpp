@@ -156,6 +156,25 @@ TEST_F(CudaSequences, EveryCellAndOptionFollowsTheCpu) {
   }
 }
 
+// The kernels fill up warps with units that are not there.
+TEST_F(CudaSequences, AnInfinityStaysInItsRow) {
+  Tensor x = Tensor(Shape{2, 4, 3});
+  for (std::size_t i = 0; i < 24; ++i) x.data<float>()[i] = 0.1f * static_cast<float>(i % 7) - 0.3f;
+  x.data<float>()[4] = INFINITY;
+  for (const bool lstm : {false, true}) {
+    const auto run = [&](const char* device) {
+      Sequential model({Input({4, 3}), lstm ? LSTM(5) : GRU(5)}, {.device = device, .threads = 1});
+      const Tensor y = model.predict(x);
+      return std::vector<float>(y.data<float>().begin(), y.data<float>().end());
+    };
+    const auto sim = run("sim"), cpu = run("cpu");
+    for (std::size_t i = 0; i < cpu.size(); ++i) {
+      EXPECT_TRUE(std::isfinite(cpu[i])) << i;
+      EXPECT_NEAR(sim[i], cpu[i], 1e-5) << (lstm ? "lstm " : "gru ") << i;
+    }
+  }
+}
+
 TEST_F(CudaSequences, CaptureChangesNoBit) {
   const auto all = cases();
   for (const std::size_t k : {3, 4, 5, 10}) {

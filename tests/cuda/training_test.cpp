@@ -121,6 +121,34 @@ TEST_F(CudaTraining, EmbeddingFollowsTheCpu) {
   expect_same_bits(first, train_embedding("sim"));
 }
 
+// Steps that were bound before training began must see what it learns.
+TEST_F(CudaTraining, EvaluatingBeforeTrainingDoesNotFreezeTheWeights) {
+  const Tensor x = uniform(Shape{16, 10}, 3);
+  Tensor y(Shape{16, 1});
+  for (std::size_t i = 0; i < 16; ++i) y.data<float>()[i] = x.data<float>()[10 * i] > 0.5f ? 1.0f : 0.0f;
+  const auto run = [&](const std::string& device) {
+    Sequential model({Input({10}), Dense(1, {.activation = sigmoid})}, {.device = device, .threads = 1});
+    model.compile({.optimizer = SGD({.learning_rate = 0.5, .momentum = 0.9}), .loss = BinaryCrossentropy()});
+    const auto loss = [&] { return model.evaluate(x, y, {.batch_size = 8})["loss"]; };
+    const auto first = [&] { return double{model.predict(x).data<float>()[0]}; };
+    std::vector<double> seen{loss(), first()};
+    for (int i = 0; i < 2; ++i) {
+      model.fit(x, y, {.epochs = 3, .batch_size = 8, .verbose = Verbose::silent});
+      seen.push_back(loss());
+      seen.push_back(first());
+    }
+    return seen;
+  };
+  const std::vector<double> sim = run("sim"), cpu = run("cpu");
+  for (std::size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(sim[i], cpu[i], 1e-5 * std::abs(cpu[i])) << i;
+  EXPECT_LT(cpu[2], 0.9 * cpu[0]);
+}
+
+TEST_F(CudaTraining, OnlyTheCpuSharesWeightsWithClones) {
+  const Sequential model({Input({3}), Dense(1)}, {.device = "sim"});
+  EXPECT_THROW(static_cast<void>(model.clone_for_inference()), UsageError);
+}
+
 TEST_F(CudaTraining, KernelsOfOurOwnAloneFollowTheCpuToo) {
   expect_close(train_ffn("sim-own"), train_ffn("cpu"));
   expect_close(train_cnn("sim-own"), train_cnn("cpu"));

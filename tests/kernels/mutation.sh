@@ -4,7 +4,7 @@
 #   tests/kernels/mutation.sh [--sample N] [FILE.cu...]
 #
 # All of them take some hours: three builds stand behind each mutant (plain, then under ASan, then under TSan, which alone
-# sees a missing barrier). --sample N tries every N-th in the plain build. Survivors that are right stand, with the reason,
+# sees a missing barrier). --sample N tries about one of N, in the plain build. Survivors that are right stand, with the reason,
 # in tests/kernels/mutants.txt; at least 95 % of the others must be killed (of a sample, which is small, 75 %).
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -304,5 +304,37 @@ TEST(Fit, ReportsDivergence) {
               testing::HasSubstr("no longer finite, by step 1 of epoch 1"));
 }
 
+// Uses the model in between, on other data in batches of the same shape, as tests of one's own do.
+class Evaluates final : public Callback {
+ public:
+  void on_train_begin(Model& model) override { use(model); }
+  void on_epoch_begin(Model& model, int) override { use(model); }
+  void on_epoch_end(Model& model, int, const Logs&) override { use(model); }
+
+ private:
+  static void use(Model& model) {
+    Table other = table(24);
+    std::ranges::fill(other.y.data<float>(), 1.0f);
+    model.evaluate(other.x, other.y, {.batch_size = 8, .verbose = Verbose::silent});
+    model.predict(other.x, {.batch_size = 8});
+  }
+};
+
+TEST(Fit, CallbacksThatUseTheModelChangeNothing) {
+  const Table data = table(40);
+  const auto run = [&](bool watched) {
+    Sequential model = compiled_ffn();
+    FitOptions options = quietly({.epochs = 3, .batch_size = 8});
+    options.validation_data = data::subset(data.dataset(), 0, 16);
+    if (watched) options.callbacks = {std::make_shared<Evaluates>()};
+    const History history = model.fit(data.x, data.y, options);
+    return std::pair(history["val_loss"], weights(model));
+  };
+  const auto [loss, plain] = run(false);
+  const auto [watched_loss, watched] = run(true);
+  EXPECT_EQ(loss, watched_loss);
+  EXPECT_TRUE(same_bits(plain, watched));
+}
+
 }  // namespace
 }  // namespace gpunn

@@ -76,11 +76,13 @@ int main(int argc, char** argv) {
                    .data = "data/reviews/train.tsv",
                    .save = "char_rnn.safetensors"},
   };
-  about.options = {
-      {"--load", "write with the model from this file, as --save left it, instead of training", &saved},
-      {"--prime", "how the text begins", &prime},
-      {"--temperature", "below 1: the likely; above 1: the unlikely, too", &temperature},
-      {"--length", "characters to write", &length}};
+  about.options = {{"--load",
+                    "write with the model from this file, as --save left it, instead of training; its flags "
+                    "are not looked at",
+                    &saved},
+                   {"--prime", "how the text begins", &prime},
+                   {"--temperature", "below 1: the likely; above 1: the unlikely, too", &temperature},
+                   {"--length", "characters to write", &length}};
   return example::run(argc, argv, about, [&](const example::Flags& flags) {
     if (prime.empty() || !(temperature > 0))
       throw gpunn::UsageError("--prime and --temperature must not be empty or zero");

@@ -56,7 +56,9 @@ int main(int argc, char** argv) {
   };
   about.options = {
       {"--predict", "a sentence to classify at the end; can be given several times", &texts},
-      {"--load", "take the model from this file, as --save left it, instead of training", &saved}};
+      {"--load",
+       "take the model from this file, as --save left it, instead of training; its flags are not looked at",
+       &saved}};
   return example::run(argc, argv, about, [&](const example::Flags& flags) {
     std::optional<gpunn::Model> loaded;
     gpunn::TextVectorization vectorize({.max_tokens = kWords});

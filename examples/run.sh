@@ -34,7 +34,13 @@ cmake/packages.sh "${setup[@]}" examples
 # The folder is the one of tests/run.sh, whose configuration is kept when it is there: this only needs less of it.
 build=build/release
 [ -f $build/CMakeCache.txt ] || cmake --preset release -DGPUNN_BUILD_TESTS=OFF
-cmake --build $build --target "$name"
+targets=("$name")
+# The CUDA backend is loaded at run time, so no example needs it to be built: only those who have a GPU, or ask for one.
+if [ -e /dev/nvidiactl ] || [[ " $* " == *" --plan-for"* ]]; then
+  [ ! -e /dev/nvidiactl ] || cmake -S . -B $build -DGPUNN_CUDA_ARCHITECTURES=native
+  if cmake --build $build --target help | grep -q '^gpunn_cuda:'; then targets+=(gpunn_cuda); fi
+fi
+cmake --build $build --target "${targets[@]}"
 
 data=$(data_of "$name")
 [ "$data" = none ] || examples/data.sh "${setup[@]}" "$data"

@@ -65,7 +65,8 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   app.add_option("--threads", flags.threads, "CPU threads, 0: all; the result does not depend on it")
       ->check(CLI::Range(0, 1024));
   app.add_option("--seed", flags.seed, "of the initial weights and the order of the samples");
-  app.add_option("--data", flags.data, "folder of the data; examples/data.sh fills it");
+  app.add_option("--data", flags.data,
+                 "folder of the data, or the file where an example reads one; examples/data.sh fills it");
   app.add_option("--save", flags.save, "file for the trained model; empty: do not save");
   app.add_flag("--json", flags.json, "print the results as one line of JSON at the end");
   app.add_flag("--summary", flags.summary, "print the layers first");

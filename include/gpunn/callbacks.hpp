@@ -63,8 +63,8 @@ using CallbackPtr = std::shared_ptr<Callback>;
 struct EarlyStoppingOptions {
   std::string monitor = "val_loss";
   double min_delta = 0;
-  int patience = 0;  // epochs without improvement that are let pass
-  bool restore_best_weights = false;
+  int patience = 0;                   // stops after so many epochs in a row without improvement; 0 is 1
+  bool restore_best_weights = false;  // when it stops fit(), not when the epochs simply end
   int start_from_epoch = 0;
 };
 // Stops when the monitored value no longer falls (rises, for names that contain "acc").

@@ -22,9 +22,9 @@ struct Target {
   int architecture = 0;  // 90 for compute capability 9.0
   int multiprocessors = 1;
   std::size_t shared_per_block = 49'152;  // the opt-in limit, bytes
-  bool tf32 = false;                      // asked for by the user; fp32 is strict otherwise
-  bool libraries = true;  // cuBLASLt and cuDNN may be used; else kernels of ours alone
-  bool deterministic = true;  // the same bits every time; false: the libraries' fastest
+  bool tf32 = false;                      // no option sets it yet: fp32 is strict
+  bool libraries = true;                  // cuBLASLt and cuDNN may be used; else kernels of ours alone
+  bool deterministic = true;              // the same bits every time; no option lets go of that yet
 };
 
 // One call of a bound node.
@@ -35,7 +35,9 @@ struct Launch {
   void* const* outputs = nullptr;
   void* scratch = nullptr;          // Implementation::scratch bytes, 256-byte aligned
   const void* constants = nullptr;  // Implementation::constants in device memory
-  void* step = nullptr;             // kernels::StepState in device memory
+  // In device memory: u64 seed, i64 step, f32 learning_rate, f32 gradient_scale, i32 skip (not 0: the update
+  // is left out).
+  void* step = nullptr;
   void* libraries = nullptr;  // the backend's handles of cuBLASLt and cuDNN; not for ops outside the library
   unsigned accumulate = 0;    // bit k: add to output k instead of overwriting it
 

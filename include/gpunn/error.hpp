@@ -60,7 +60,8 @@ class GPUNN_API DeviceError : public Error {
   using Error::Error;
 };
 
-// Memory ran out: the message says how much was asked, free and cached, and the five largest holders.
+// Memory ran out: the message says how much was asked; on a device also what is free and cached, and the five
+// largest holders. asked() is 0 where a library did not say.
 class GPUNN_API OutOfMemory : public DeviceError {
  public:
   OutOfMemory(const std::string& message, std::size_t asked, SourceLocation where = {})

@@ -6,7 +6,8 @@
 // in one model shares its weights, in two models it has two sets.
 //
 // Images are channels-last: [height, width, channels]. Shapes are those of one sample; the batch is never
-// written. Whatever does not fit throws ShapeError naming the layer, the shapes and the line that made it.
+// written. Shapes that do not fit throw ShapeError naming the layer, the shapes and the line that made it;
+// arguments out of range throw UsageError.
 #pragma once
 
 #include <array>
@@ -239,17 +240,18 @@ struct BatchNormalizationOptions {
 GPUNN_API Layer BatchNormalization(BatchNormalizationOptions options = {},
                                    SourceLocation where = SourceLocation::current());
 
-// ---- Sequences: [steps, features], tokens [steps] of Dtype::i32
-// --------------------------------------------
+// ---- Sequences: [steps, features], tokens [steps] of Dtype::i32 ----
 //
 // MASKS. Embedding(.mask_zero) and Masking mark steps that are padding. The mark travels with the value
-// through Dense, Dropout, Activation, BatchNormalization, TimeDistributed and recurrent layers that return
-// sequences; recurrent layers leave marked steps out: their output and state stay those of the step before. A
-// layer that knows nothing of masks ends the mark, with a warning.
+// through Dense, Dropout, Activation, Rescaling, BatchNormalization, TimeDistributed, Bidirectional and
+// recurrent layers that return sequences; recurrent layers leave marked steps out: their output and state
+// stay those of the step before. Averages over time leave them out too. A layer that knows nothing of masks
+// (Add, Multiply and Concatenate among them, unlike Keras's) ends the mark, with a warning.
 
 // Rows of a table: [...] i32 -> [..., output_dim]; embeddings [input_dim, output_dim]. An id that is not from
 // 0 to input_dim - 1 is a DataError, before training where the data is in memory. With mask_zero the id 0 is
-// padding. The gradient is summed in the order of the batch: the same bits every time.
+// padding. The gradient is summed in the order of the batch: the same bits every time. On a GPU ids that
+// reach the layer through another one are not checked: their rows are NaN.
 struct EmbeddingOptions {
   Initializer embeddings_initializer = random_uniform();
   bool mask_zero = false;
@@ -274,11 +276,10 @@ GPUNN_API Layer Masking(MaskingOptions options = {}, SourceLocation where = Sour
 //   stateful        starts from the last state of the batch before, sample by sample, until
 //                   Model::reset_states(). Every batch then has `stateful_batch_size` samples, in order.
 //   go_backwards    reads the steps from the last to the first; sequences are in the order they are made
-//   dropout         of the input and of the state where they meet the weights: a mask drawn once per
-//   sequence,
-//                   one for all gates, or for each gate where there is recurrent_dropout, as in Keras
+//   dropout         of the input and of the state where they meet the weights: a mask drawn once for a
+//                   sequence, one for all gates, or for each where there is recurrent_dropout, as in Keras
 //   activations     tanh with sigmoid gates have kernels of their own. Others run on a slower path, and the
-//                   plan says so.
+//                   plan says so; softmax is a UsageError.
 //
 // A training step keeps per sample and step 4 * units bytes for h and 16 * units (GRU; reset before 12, LSTM
 // 20, SimpleRNN 0), with units rounded up to 16: src/ops/recurrent.hpp says of what.

@@ -2,8 +2,10 @@
 //
 //   gpunn::Sequential model({gpunn::Input({10}), gpunn::Dense(64, {.activation = gpunn::relu}),
 //                            gpunn::Dense(1, {.activation = gpunn::sigmoid})});
-//   model.compile({.optimizer = gpunn::Adam(), .loss = gpunn::BinaryCrossentropy(), .metrics =
-//   {gpunn::accuracy}}); model.fit(x, y, {.epochs = 10});
+//   model.compile({.optimizer = gpunn::Adam(),
+//                  .loss = gpunn::BinaryCrossentropy(),
+//                  .metrics = {gpunn::accuracy}});
+//   model.fit(x, y, {.epochs = 10});
 //
 // Different models may be used in different threads at once; one model may not. Equal seeds give equal
 // weights, bit for bit, whatever the number of threads.
@@ -35,8 +37,10 @@ struct ModelState;
 struct ModelOptions {
   std::string name = {};        // default: "sequential" or "functional"
   std::string device = "auto";  // "auto" (a GPU if there is one, else the cpu), "cpu", "cuda", "cuda:1", ...
-  bool strict = false;  // true: a device that cannot be had is a DeviceError; false: a warning, and the cpu
-  int threads = 0;      // 0: as many as the process may use. The results do not depend on it.
+  // true: a device that is named here and cannot be had is a DeviceError; false: a warning, and the cpu.
+  // "auto" takes the cpu where there is no GPU, with a line in the log.
+  bool strict = false;
+  int threads = 0;         // 0: as many as the process may use. The results do not depend on it.
   std::uint64_t seed = 0;  // of initial weights, dropout and, unless fit() is given another, shuffling
 };
 
@@ -59,7 +63,8 @@ struct FitOptions {
   std::int64_t batch_size = 32;
   bool shuffle = true;
   DatasetPtr validation_data = nullptr;
-  double validation_split = 0;               // the last share of the samples, set apart before shuffling
+  // The last share of the samples, set apart before shuffling; not looked at where validation_data is given.
+  double validation_split = 0;
   std::map<int, float> class_weight = {};    // by class number (sparse or binary labels); 1 for others
   std::optional<Tensor> sample_weight = {};  // [samples] f32; multiplies the loss of each sample
   std::vector<CallbackPtr> callbacks = {};
@@ -91,7 +96,7 @@ struct PlanOptions {
   DatasetPtr data = {};
   // Empty: the model's device. Or another one, or a GPU that need not be here: "t4", "a100", "l4", "h100",
   // "b200", "rtx5090". cuDNN's engines are then those that it chooses for that GPU; cuBLASLt chooses when the
-  // model is bound.
+  // model is bound. These names need libgpunn_cuda beside libgpunn: plan() throws DeviceError without it.
   std::string device = {};
 };
 
@@ -153,7 +158,8 @@ class GPUNN_API Model {
   std::int64_t count_params() const;
   const std::string& name() const;
 
-  // Weights by Keras's names: "dense/kernel". The tensors share the model's memory.
+  // Weights by Keras's names: "dense/kernel". The tensors share the model's memory. On a GPU that is the
+  // host's copy, up to date when it is taken: take it anew after training and before writing.
   std::vector<std::string> weight_names() const;
   Tensor weight(std::string_view name) const;  // throws UsageError
 

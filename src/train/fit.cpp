@@ -138,7 +138,7 @@ struct Parts {
 Parts divide(const DatasetPtr& data, const FitOptions& o, SourceLocation where) {
   if (!data) throw UsageError("fit: no data", where);
   Parts parts{weighted(data, o.sample_weight, {}, where), o.validation_data};
-  if (o.validation_split > 0) {
+  if (o.validation_split > 0 && !parts.validation) {
     const std::int64_t n = data->size();
     const auto cut = static_cast<std::int64_t>(std::floor(static_cast<double>(n) * (1 - o.validation_split)));
     if (cut == 0 || cut == n) {
@@ -146,7 +146,7 @@ Parts divide(const DatasetPtr& data, const FitOptions& o, SourceLocation where) 
           cat("fit: validation_split ", o.validation_split, " of ", n, " samples leaves one part empty"),
           where);
     }
-    if (!parts.validation) parts.validation = data::subset(parts.train, cut, n);
+    parts.validation = data::subset(parts.train, cut, n);
     parts.train = data::subset(parts.train, 0, cut);
   }
   parts.train = weighted(parts.train, {}, o.class_weight, where);

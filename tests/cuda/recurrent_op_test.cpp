@@ -35,7 +35,8 @@ class RecurrentOp : public ::testing::Test {
   }
   void TearDown() override { EXPECT_EQ(simt::report_count(), reports_) << simt::last_report(); }
 
-  ValueId input(const Spec& spec, double low, double high, bool batched = true) {
+  // By value: the spec may be one of the graph's own, which moves when it grows.
+  ValueId input(Spec spec, double low, double high, bool batched = true) {
     const auto stream = static_cast<std::uint32_t>(inputs_.size());
     const ValueId id = graph_.input("input" + std::to_string(stream), spec, batched);
     std::vector<double> values(static_cast<std::size_t>(spec.shape.elements()));

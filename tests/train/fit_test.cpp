@@ -320,6 +320,18 @@ class Evaluates final : public Callback {
   }
 };
 
+TEST(Fit, ValidationDataOverridesTheSplit) {
+  const Table data = table(40);
+  const auto run = [&](double split) {
+    Sequential model = compiled_ffn();
+    FitOptions options = quietly({.epochs = 2, .batch_size = 8, .validation_split = split});
+    options.validation_data = data.dataset();
+    model.fit(data.x, data.y, options);
+    return weights(model);
+  };
+  EXPECT_TRUE(same_bits(run(0), run(0.5)));  // all samples were trained on
+}
+
 TEST(Fit, CallbacksThatUseTheModelChangeNothing) {
   const Table data = table(40);
   const auto run = [&](bool watched) {

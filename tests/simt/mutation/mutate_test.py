@@ -67,9 +67,16 @@ class MutateTest(unittest.TestCase):
         reasons.write_text(f"{self.kernel}: drop-barrier: somewhere();  ## one warp\n{self.kernel}: drop-barrier: ((void)0);\n")
         self.assertIn("SURVIVED", self.run_tool("--only", "drop-barrier", "--explained", str(reasons)).stdout)
 
-    def test_a_sample_is_every_nth(self):
-        listed = self.run_tool("--list").stdout.splitlines()
-        self.assertEqual(self.run_tool("--list", "--sample", "4").stdout.splitlines(), listed[3::4])
+    def test_a_sample_does_not_move_when_lines_do(self):
+        def listed(*args):
+            command = [sys.executable, TOOL, "--build", "true", "--test", "true", "--list", *args, self.kernel]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            return [line.split(":")[-2:] for line in done.stdout.splitlines()]
+
+        everything, sample = listed(), listed("--sample", "3")
+        self.assertLess(len(sample), len(everything))
+        self.kernel.write_text("// a line before\n" + KERNEL)
+        self.assertEqual(listed("--sample", "3"), [[str(int(number) + 1), name] for number, name in sample])
 
     def test_refuses_tests_that_fail_anyway(self):
         self.assertNotEqual(self.run_tool(test="false").returncode, 0)

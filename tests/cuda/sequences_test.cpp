@@ -12,17 +12,13 @@
 
 #include "simt/simt.hpp"
 #include "tests/cuda/devices.hpp"
+#include "tests/support/trained.hpp"
 
 namespace gpunn {
 namespace {
 
 constexpr int kSteps = 12;
 constexpr std::int64_t kBatch = 4, kSamples = 8, kVocabulary = 50;
-
-struct Trained {
-  std::vector<double> losses;
-  std::vector<float> weights;
-};
 
 // Token ids; the later rows padded with zeros behind.
 Tensor tokens(std::int64_t steps) {
@@ -43,19 +39,7 @@ Trained train(const std::string& device, std::int64_t steps, const std::vector<L
   model.compile({.optimizer = Adam(), .loss = BinaryCrossentropy()});
   Tensor y(Shape{kSamples, 1});
   for (std::size_t i = 0; i < kSamples; ++i) y.data<float>()[i] = i % 3 == 0 ? 1.0f : 0.0f;
-  const Tensor x = tokens(steps);
-  Trained run;
-  for (int step = 0; step < kSteps; ++step) {
-    const std::int64_t begin = step * kBatch % kSamples;
-    run.losses.push_back(
-        model.train_on_batch(x.rows(begin, begin + kBatch), y.rows(begin, begin + kBatch))["loss"]);
-  }
-  for (const std::string& name : model.weight_names()) {
-    const Tensor weight = model.weight(name).clone();
-    const auto values = std::as_const(weight).data<float>();
-    run.weights.insert(run.weights.end(), values.begin(), values.end());
-  }
-  return run;
+  return train_steps(model, tokens(steps), y, kBatch, kSteps);
 }
 
 using Layers = std::function<std::vector<Layer>()>;

@@ -12,6 +12,7 @@
 #include "simt/libraries.hpp"
 #include "simt/simt.hpp"
 #include "tests/cuda/devices.hpp"
+#include "tests/support/trained.hpp"
 
 namespace gpunn {
 namespace {
@@ -26,25 +27,9 @@ Tensor uniform(const Shape& shape, std::uint32_t stream) {
   return x;
 }
 
-struct Trained {
-  std::vector<double> losses;
-  std::vector<float> weights;
-};
-
 Trained train(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y, int steps = kSteps) {
   model.compile({.optimizer = Adam(), .loss = loss, .metrics = {accuracy}});
-  Trained run;
-  for (int step = 0; step < steps; ++step) {
-    const std::int64_t begin = step * kBatch % x.shape()[0];
-    run.losses.push_back(
-        model.train_on_batch(x.rows(begin, begin + kBatch), y.rows(begin, begin + kBatch))["loss"]);
-  }
-  for (const std::string& name : model.weight_names()) {
-    const Tensor weight = model.weight(name).clone();
-    const auto values = std::as_const(weight).data<float>();
-    run.weights.insert(run.weights.end(), values.begin(), values.end());
-  }
-  return run;
+  return train_steps(model, x, y, kBatch, steps);
 }
 
 Trained train_ffn(const std::string& device) {

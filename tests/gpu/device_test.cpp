@@ -20,12 +20,12 @@ class Gpu : public ::testing::Test {
     }
   }
 
-  static void expect_close(const Trace& run, const Trace& reference) {
+  static void expect_close(const Trained& run, const Trained& reference) {
     ASSERT_EQ(run.losses.size(), reference.losses.size());
     for (std::size_t i = 0; i < run.losses.size(); ++i)
       EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
   }
-  static void expect_same_bits(const Trace& a, const Trace& b) {
+  static void expect_same_bits(const Trained& a, const Trained& b) {
     EXPECT_EQ(a.losses, b.losses);
     ASSERT_EQ(a.weights.size(), b.weights.size());
     EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);

@@ -6,12 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace gpunn::tests {
+#include "tests/support/trained.hpp"
 
-struct Trace {
-  std::vector<double> losses;
-  std::vector<float> weights;
-};
+namespace gpunn::tests {
 
 inline constexpr std::int64_t kBatch = 8;
 
@@ -22,27 +19,16 @@ inline Tensor uniform(const Shape& shape, std::uint32_t stream) {
   return x;
 }
 
-inline Trace trace(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y, int steps) {
+inline Trained trace(Sequential& model, const Loss& loss, const Tensor& x, const Tensor& y, int steps) {
   model.compile({.optimizer = Adam(), .loss = loss, .metrics = {accuracy}});
-  Trace run;
-  for (int step = 0; step < steps; ++step) {
-    const std::int64_t begin = step * kBatch % x.shape()[0];
-    run.losses.push_back(
-        model.train_on_batch(x.rows(begin, begin + kBatch), y.rows(begin, begin + kBatch))["loss"]);
-  }
-  for (const std::string& name : model.weight_names()) {
-    const Tensor weight = model.weight(name).clone();
-    const auto values = std::as_const(weight).data<float>();
-    run.weights.insert(run.weights.end(), values.begin(), values.end());
-  }
-  return run;
+  return train_steps(model, x, y, kBatch, steps);
 }
 
 inline ModelOptions on(const std::string& device) {
   return {.device = device, .strict = true, .threads = 1};
 }
 
-inline Trace trace_ffn(const std::string& device, int steps) {
+inline Trained trace_ffn(const std::string& device, int steps) {
   Sequential model({Input({10}), Dense(64, {.activation = relu}), Dense(64, {.activation = relu}),
                     Dense(1, {.activation = sigmoid})},
                    on(device));
@@ -51,7 +37,7 @@ inline Trace trace_ffn(const std::string& device, int steps) {
   return trace(model, BinaryCrossentropy(), uniform(Shape{32, 10}, 1), y, steps);
 }
 
-inline Trace trace_cnn(const std::string& device, int steps) {
+inline Trained trace_cnn(const std::string& device, int steps) {
   Sequential model({Input({28, 28, 1}), Conv2D(32, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}),
                     Conv2D(64, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}), Flatten(), Dropout(0.25),
                     Dense(64, {.activation = relu}), Dense(10, {.activation = softmax})},

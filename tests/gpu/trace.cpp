@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
     register_devices();
     std::FILE* file = std::fopen(argv[2], "w");
     if (file == nullptr) return std::fprintf(stderr, "trace: cannot write %s\n", argv[2]), 1;
-    const auto write = [&](const char* network, const Trace& run) {
+    const auto write = [&](const char* network, const gpunn::Trained& run) {
       for (const double loss : run.losses) std::fprintf(file, "%s loss %a\n", network, loss);
       for (const float weight : run.weights) std::fprintf(file, "%s weight %a\n", network, double{weight});
     };

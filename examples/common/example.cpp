@@ -97,6 +97,10 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   try {
     const int code = body(flags);
     std::fputs(json_line.c_str(), stdout);
+    // Output that is buffered fails only now; a reader of the results must not take what is missing for a
+    // success.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw gpunn::FileError("cannot write to standard output");
     return code;
   } catch (const gpunn::DataError& error) {
     return fail(kData, error);
@@ -108,8 +112,9 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
 }
 
 void expect_folder_of(const std::string& path) {
+  if (path.empty()) return;  // nothing will be saved
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!path.empty() && !std::filesystem::is_directory(folder)) {
+  if (!std::filesystem::is_directory(folder)) {
     throw gpunn::FileError("cannot save to " + path + ": there is no folder " + folder.string());
   }
 }

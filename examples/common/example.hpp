@@ -28,7 +28,7 @@ struct Flags {
   bool summary = false;
   bool plan = false;
   std::string plan_for = {};  // a device
-  gpunn::TraceOptions trace;
+  gpunn::TraceOptions trace = {};
 
   gpunn::ModelOptions model() const { return {.device = device, .threads = threads, .seed = seed}; }
 };

@@ -21,6 +21,10 @@ expect 0 "positive" --load review_gru.safetensors --predict "Wonderful" --predic
 cmp -s out trained || fail "the loaded model answers otherwise"
 expect 0 '"test_accuracy": 1,' --load review_gru.safetensors --data reviews --json
 
+expect 0 "test accuracy" --data reviews --epochs 1 --save ""
+"$program" --data reviews --epochs 0 --save "" --json >/dev/full 2>err && fail "a full disk under its output is not told"
+grep -q "standard output" err || fail "a full disk under its output is not told"
+
 expect 2 "not expected" --predikt "x"
 expect 3 "nowhere/train.tsv" --data nowhere
 expect 3 "none.safetensors" --load none.safetensors

@@ -196,8 +196,9 @@ class GPUNN_API Sequential final : public Model {
              SourceLocation where = SourceLocation::current());
 };
 
-// What save() wrote. A name in `options` replaces the saved one. Throws FileError, and DataError for a file
-// that is not a saved model.
+// What save() wrote. A name in `options` replaces the saved one, and so does a seed that is not 0; with the
+// saved seed fit() goes on to the same bits. Throws FileError, and DataError for a file that is not a saved
+// model.
 GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options = {});
 
 }  // namespace gpunn

@@ -22,7 +22,10 @@ std::string slot_name(int slot, const std::string& variable) {
 
 Json architecture(const ModelState& state) {
   const nn::Network& network = state.network;
-  Json json = {{"format", kFormat}, {"class_name", state.kind}, {"name", state.options.name}};
+  Json json = {{"format", kFormat},
+               {"class_name", state.kind},
+               {"name", state.options.name},
+               {"seed", state.options.seed}};
   json["inputs"] = Json::array();
   for (std::size_t i = 0; i < network.inputs(); ++i) {
     json["inputs"].push_back({{"name", network.input_names()[i]},
@@ -159,6 +162,8 @@ std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOpt
     throw DataError(cat("its model has the format ", json.at("format").dump()));
   const nn::ConfigReader config(json, "model");
   if (options.name.empty()) options.name = config.text("name", "");
+  // Written unsigned; config.integer() would refuse the upper half.
+  if (options.seed == 0 && json.contains("seed")) options.seed = json.at("seed").get<std::uint64_t>();
   auto state = std::make_unique<ModelState>(network_from(json), std::move(options),
                                             config.text("class_name", "Functional"), SourceLocation{});
   expect_weights(*state, file);  // before memory of the sizes that the file claims is allocated

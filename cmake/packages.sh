@@ -14,7 +14,7 @@ set -euo pipefail
 declare -A packages=(
   [library]='g++ cmake ninja-build libdnnl-dev|libonednn-dev ocl-icd-opencl-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev'
   [examples]='libcli11-dev'
-  [tests]='libcli11-dev libgtest-dev libboost-context-dev clang python3'
+  [tests]='libcli11-dev libgtest-dev libgmock-dev libboost-context-dev clang python3'
   [bench]='libcli11-dev'
   [data]='python3 python3-venv ca-certificates'
 )

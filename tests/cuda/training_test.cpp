@@ -106,6 +106,31 @@ TEST_F(CudaTraining, EmbeddingFollowsTheCpu) {
   expect_same_bits(first, train_embedding("sim"));
 }
 
+// So many ids that they are sorted; most of them are padding, so that its sum is cut into many parts.
+TEST_F(CudaTraining, ManyIdsAreSortedAndFollowTheCpu) {
+  const auto trained = [](const std::string& device) {
+    Sequential model({Input({1100}, {.dtype = Dtype::i32}), Embedding(300, 2), Flatten(),
+                      Dense(1, {.activation = sigmoid})},
+                     {.device = device, .threads = 1});
+    Tensor x({16, 1100}, Dtype::i32), y(Shape{16, 1});
+    const auto ids = x.data<std::int32_t>();
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      ids[i] = i % 1100 < 700 ? 0 : static_cast<std::int32_t>(i * 7 % 300);
+    }
+    for (std::size_t i = 0; i < 16; ++i) y.data<float>()[i] = i % 3 == 0 ? 1.0f : 0.0f;
+    Trained result = train(model, BinaryCrossentropy(), x, y, 4);
+    if (device == "sim") {
+      const std::string plan = model.plan({.batch_size = kBatch}).json;
+      EXPECT_THAT(plan, ::testing::HasSubstr("cub sort"));
+      EXPECT_THAT(plan, ::testing::HasSubstr("8192 ids or more: sorted, then summed run by run"));
+    }
+    return result;
+  };
+  const Trained first = trained("sim");
+  expect_close(first, trained("cpu"));
+  expect_same_bits(first, trained("sim"));
+}
+
 // Steps that were bound before training began must see what it learns.
 TEST_F(CudaTraining, EvaluatingBeforeTrainingDoesNotFreezeTheWeights) {
   const Tensor x = uniform(Shape{16, 10}, 3);

@@ -1,18 +1,30 @@
 #!/usr/bin/env python3
 """Mutation testing of CUDA kernels: breaks a source in one place at a time, rebuilds, runs the tests, lists survivors.
 
-    mutate.py --build "ninja -C build my_test" --test "build/my_test" kernels/softmax.cu [more.cu ...]
+    mutate.py --stage plain "ninja -C build my_test" "build/my_test" kernels/softmax.cu [more.cu ...]
 
-A mutant is killed if the build fails or any of the tests does (--test may be given several times: plain, address,
-thread; the cheapest first). The file is restored after each mutant, whatever happens. Survivors that are right (a
-barrier that is not needed, a bound that cannot be met) are written into a file given by --explained, one per line as
+A stage is a name, a build and a test. Stages are tried in their order and only while the mutant lives, so the dear ones
+(asan, tsan) are built for few: put the cheapest first. In a test {tests} stands for what `--tests-of COMMAND` prints for
+the broken file, so that its own tests may come before all of them. A mutant that does not compile in the first stage is
+counted apart and left out of the percentage; one that hangs a test (ten times its processor time, or --timeout) is
+killed; a build that takes longer than ten --timeout, or fails in a later stage alone, ends the run: it says nothing of
+the mutant. The file is restored after each mutant.
+
+Survivors that are right (a barrier that is not needed, a bound that cannot be met) stand in the file --explained, as
     <file>: <mutation>: <the broken line>  ## reason
-and do not count. --sample N tries about one of N. Exit status: 0 if at least --require percent (95) of the others are killed.
+and do not count. --state FILE remembers every result, so that an interrupted run goes on where it was (--retry tries
+survivors again; a file that was edited is done anew); --share 1/2 and 2/2 may run beside each other in two copies of the
+tree. --report prints the state as a table. --sample N tries about one of N. Exit status: 0 if at least --require percent
+(95) of the others are killed.
 """
 
 import argparse
+import collections
+import os
 import pathlib
 import re
+import resource
+import signal
 import subprocess
 import sys
 import zlib
@@ -26,6 +38,12 @@ MUTATIONS = [
     ("less", r"<=(?!>)", r"<"),
     ("greater-or-equal", r"(?<![>\-=])(?<=\s)>(?![>=])(?=\s)", r">="),
     ("drop-bounds-check", r"\bif \(([^()]*\s<\s[^()]*)\)", r"if (true)"),
+    ("drop-condition", r"\bif \((?![^()]*\s<\s)([^()]*)\)", r"if (true)"),
+    ("other-mode", r"== Accumulate::", r"!= Accumulate::"),
+    ("drop-one", r"(?<=[\w)\]]) [+-] 1\b(?![.\w])", r""),
+    ("plus-for-minus", r"(?<=[\w)\]]) - (?=[\w(])(?!1\b)", r" + "),
+    ("float-literal", r"\b(\d+\.\d*)f\b", r"(\1f + 0.5f)"),
+    ("assign-for-add", r"(?<=\s)\+=(?=\s)", r"="),
     ("thread-for-block", r"\bthreadIdx\.([xyz])", r"blockIdx.\1"),
     ("block-for-thread", r"\bblockIdx\.([xyz])", r"threadIdx.\1"),
     ("narrow-mask", r"0xffffffffu?", r"0x0000ffffu"),
@@ -62,82 +80,177 @@ def mutants(path):
                     yield number + 1, name, lines[:number] + [broken] + lines[number + 1:]
 
 
-def passes(command, seconds):
-    try:
-        return subprocess.run(command, shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              timeout=seconds).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False  # a mutant that hangs is noticed
+def succeeds(command, seconds):
+    """Whether it exits with 0; None if it had to be stopped, with all that it had started."""
+    with subprocess.Popen(command, shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as process:
+        try:
+            return process.wait(timeout=seconds) == 0
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-def how_killed(args):
-    if not passes(args.build, args.timeout * 10):
-        return "build"
-    for test in args.test:
-        if not passes(test, args.timeout):
-            return test.split()[0].rsplit("/", 1)[-1]
-    return None
+def processor_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
-def run(path, args, explained):
-    killed = survived = 0
+def limits_of(args, tests):
+    """Of processor seconds, for each stage's test: ten times what it takes unbroken, and a little. None: it fails."""
+    limits = []
+    for _, build, test in args.stage:
+        if not succeeds(build, args.timeout * 10):
+            return None
+        before = processor_seconds()
+        if not succeeds(test.replace("{tests}", tests), args.timeout):
+            return None
+        limits.append(1 + int(10 * (processor_seconds() - before) + args.timeout / 60))
+    return limits
+
+
+def fate(args, tests, limits):
+    """"does not compile", "killed by <stage>", "hangs <stage>" or "survived"."""
+    for i, (name, build, test) in enumerate(args.stage):
+        built = succeeds(build, args.timeout * 10)
+        if built is None or (not built and i > 0):
+            sys.exit(f"mutate.py: `{build}` {'fails, though the first builds' if built is False else 'takes too long'}")
+        if not built:
+            return "does not compile"
+        # Processor time, so that a busy machine makes nothing hang; real time for what waits for ever.
+        before = processor_seconds()
+        passed = succeeds(f"ulimit -t {limits[i]}; " + test.replace("{tests}", tests), args.timeout)
+        if not passed:
+            hangs = passed is None or processor_seconds() - before > 0.9 * limits[i]
+            return f"{'hangs' if hangs else 'killed by'} {name}"
+    return "survived"
+
+
+class State:
+    """The results so far, one a line: checksum of the file as it was, file, line, mutation, result, broken line."""
+
+    def __init__(self, path):
+        self.path = path
+        self.results = {}
+        if path and path.exists():
+            for line in path.read_text().splitlines():
+                *key, result, broken = line.split("\t")
+                self.results[(*key, broken)] = result
+
+    def add(self, key, result):
+        self.results[key] = result
+        if self.path:
+            with self.path.open("a") as file:  # a line at a time: shares may write beside each other
+                file.write("\t".join([*key[:-1], result, key[-1]]) + "\n")
+
+
+def chosen(path, args):
+    """The mutants that were asked for: a key for State, and all lines."""
+    checksum = f"{zlib.crc32(path.read_bytes()):08x}"
+    for line, name, lines in mutants(path):
+        broken = lines[line - 1].strip()
+        # Chosen by what is broken, not by its number: an edit elsewhere leaves the sample as it is.
+        if args.only and name not in args.only or zlib.crc32(f"{path}: {name}: {broken}".encode()) % args.sample != 0:
+            continue
+        yield (checksum, str(path), str(line), name, broken), lines
+
+
+def is_explained(key, args):
+    _, path, _, name, broken = key
+    return f"{path}: {name}: {broken}" in args.explained
+
+
+def run(path, args, state):
+    tests = "*"
+    if args.tests_of:
+        tests = subprocess.run(f"{args.tests_of} {path}", shell=True, capture_output=True, text=True, check=True).stdout.strip()
+    part, parts = map(int, args.share.split("/"))
+    open_results = (None, "survived") if args.retry else (None,)
+    todo = [m for i, m in enumerate(chosen(path, args)) if i % parts == part - 1 and state.results.get(m[0]) in open_results]
+    limits = limits_of(args, tests) if todo else []
+    if limits is None:
+        sys.exit(f"mutate.py: the tests of {path} do not pass before anything is broken")
     original = path.read_bytes()
     try:
-        for line, name, lines in mutants(path):
-            key = f"{path}:{line}:{name}"
-            if args.only and name not in args.only:
-                continue
-            # Chosen by what is broken, not by its number: an edit elsewhere leaves the sample as it is.
-            if zlib.crc32(f"{path}: {name}: {lines[line - 1].strip()}".encode()) % args.sample != 0:
-                continue
-            if args.list:
-                print(key)
-                continue
+        for key, lines in todo:
+            _, _, line, name, broken = key
             path.write_text("".join(lines))
-            by = how_killed(args)
-            if by:
-                killed += 1
-                if args.verbose:
-                    print(f"killed by {by:<16} {key}", flush=True)
-            elif f"{path}: {name}: {lines[line - 1].strip()}" in explained:
-                print(f"survived, explained     {key}", flush=True)
-            else:
-                survived += 1
-                print(f"SURVIVED                {key}    {lines[line - 1].strip()}", flush=True)
+            result = fate(args, tests, limits)
+            state.add(key, result)
+            if result == "survived" and not is_explained(key, args):
+                print(f"SURVIVED {path}:{line}:{name}    {broken}", flush=True)
+            elif args.verbose:
+                print(f"{result:<20} {path}:{line}:{name}", flush=True)
     finally:
         path.write_bytes(original)
-    return killed, survived
+
+
+def table(args, state):
+    """A row for each file, and the percentage over all of them."""
+    stages = [name for name, _, _ in args.stage]
+    columns = ["does not compile", *(f"killed by {name}" for name in stages), "hangs", "explained", "survived", "not tried"]
+    print("| file | mutants | " + " | ".join(columns) + " | caught |\n|---|" + "---:|" * (len(columns) + 2))
+    everything = collections.Counter()
+
+    def row(name, count):
+        caught = sum(count[c] for c in columns if c.startswith(("killed", "hangs")))
+        counted = caught + count["survived"]
+        percent = 100.0 * caught / counted if counted else 100.0
+        print(f"| {name} | {sum(count.values())} | " + " | ".join(str(count[c]) for c in columns) + f" | {percent:.1f} % |")
+        return percent
+
+    for path in args.files:
+        count = collections.Counter()
+        for key, _ in chosen(path, args):
+            result = state.results.get(key, "not tried")
+            if result == "survived" and is_explained(key, args):
+                result = "explained"
+            count["hangs" if result.startswith("hangs") else result] += 1
+        if count:
+            row(f"`{path.name}`", count)
+        everything += count
+    percent = row("all", everything)
+    return percent if everything["not tried"] == 0 else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=pathlib.Path)
-    parser.add_argument("--build", required=True, help="command that rebuilds the tests")
-    parser.add_argument("--test", action="append", required=True, help="command that fails if a mutant is noticed")
-    parser.add_argument("--timeout", type=int, default=120, help="seconds for a test, a tenth of those for a build")
+    parser.add_argument("--stage", action="append", required=True, nargs=3, metavar=("NAME", "BUILD", "TEST"),
+                        help="a build, and a test that fails if a mutant is noticed")
+    parser.add_argument("--tests-of", metavar="COMMAND", help="prints what {tests} stands for, given a file")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for a test, a tenth of those for a build")
     parser.add_argument("--require", type=float, default=95, help="percent to be killed")
     parser.add_argument("--explained", type=pathlib.Path, help="file of survivors that are right")
     parser.add_argument("--only", action="append", help="a mutation's name; may be repeated")
     parser.add_argument("--sample", type=int, default=1, metavar="N", help="only about one of N mutants")
+    parser.add_argument("--state", type=pathlib.Path, help="file of results, added to")
+    parser.add_argument("--retry", action="store_true", help="try the survivors of --state again")
+    parser.add_argument("--share", default="1/1", metavar="I/N", help="the I-th of N parts")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
+    parser.add_argument("--report", action="store_true", help="print the table of --state and stop")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("mutate.py: terminated"))  # restores the file
 
     lines = args.explained.read_text().splitlines() if args.explained else []
-    explained = {line.split("  ## ")[0] for line in lines if "  ## " in line}
-    if not args.list and how_killed(args):
-        sys.exit("mutate.py: the tests do not pass before anything is broken")
-    killed = survived = 0
-    for path in args.files:
-        k, s = run(path, args, explained)
-        killed, survived = killed + k, survived + s
+    args.explained = {line.split("  ## ")[0] for line in lines if "  ## " in line}
     if args.list:
+        for path in args.files:
+            for (_, _, line, name, _), _ in chosen(path, args):
+                print(f"{path}:{line}:{name}")
         return
-    passes(args.build, args.timeout * 10)  # leave the right build behind
-    total = killed + survived
-    percent = 100.0 * killed / total if total else 100.0
-    print(f"{killed} of {total} mutants killed ({percent:.1f} %)")
-    sys.exit(0 if percent >= args.require else 1)
+    state = State(args.state)
+    if not args.report:
+        for path in args.files:
+            run(path, args, state)
+        for _, build, _ in args.stage:
+            succeeds(build, args.timeout * 10)  # leave the right builds behind
+        if args.share != "1/1":
+            return
+    sys.exit(0 if table(args, state) >= args.require else 1)
 
 
 if __name__ == "__main__":

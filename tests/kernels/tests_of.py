@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Prints the gtest filter of the tests that run a kernel file: those that call what the header of a stem declares, for
+every stem that is or includes the file.
+
+    tests_of.py kernels/reduce.cuh   ->   *BatchNormTest.*:*ReduceTest.*
+"""
+
+import pathlib
+import re
+import sys
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+KERNELS = FOLDER.parent.parent / "kernels"
+
+
+def stems(name):
+    """The stems that are the file, or include it in one step or more."""
+    files = {path.name: re.findall(r'#include "kernels/([^"]+)"', path.read_text()) for path in KERNELS.glob("*.*[uh]*")}
+    reached = {name}
+    while more := {file for file, includes in files.items() if reached & set(includes)} - reached:
+        reached |= more
+    return {pathlib.Path(file).stem for file in reached if file.endswith(".cu")}
+
+
+def main():
+    suites = set()
+    for stem in stems(pathlib.Path(sys.argv[1]).name):
+        # Its own header comes first.
+        header = re.search(r'#include "kernels/(\w+.hpp)"', (KERNELS / f"{stem}.cu").read_text())[1]
+        called = re.compile(r"\b(" + "|".join(re.findall(r"^\w[\w:<>]* (\w+)\(", (KERNELS / header).read_text(), re.M)) + r")\(")
+        for test in FOLDER.glob("*_test.cpp"):
+            text = test.read_text()
+            if f'#include "kernels/{header}"' not in text:
+                continue
+            # What stands before the first test helps all of them.
+            helpers, *tests = re.split(r"^(?=TEST)", text, flags=re.M)
+            suites |= {re.match(r"TEST\w*\((\w+),", t)[1] for t in tests if called.search(t) or called.search(helpers)}
+    print(":".join(f"*{suite}.*" for suite in sorted(suites)) or "*")
+
+
+if __name__ == "__main__":
+    main()

@@ -63,7 +63,7 @@ TEST(TransposeTest, EveryOrderOfAxes) {
 }
 
 TEST(ConcatenateTest, JoinsAndCutsAgain) {
-  for (const Extents& widths : {Extents{4, 8, 4}, Extents{1, 3, 0, 5}, Extents(20, 2)}) {
+  for (const Extents& widths : {Extents{4, 8, 4}, Extents{1, 3, 0, 5}, Extents(40, 2)}) {
     for (const std::int64_t rows : {0, 1, 37}) {
       std::vector<Floats> parts;
       for (std::size_t k = 0; k < widths.size(); ++k) parts.push_back(uniform(rows * widths[k], -1, 1, k));
@@ -143,6 +143,8 @@ TEST(GatherTest, RowsByIndexAsTheCursorMoves) {
                 from < 0 || from >= source ? -1 : static_cast<float>(labels[static_cast<std::size_t>(from)]));
     }
   }
+  EXPECT_THROW(advance_cursor({}, 1, 0, nullptr), UsageError);
+  EXPECT_THROW(advance_cursor({}, -1, 8, nullptr), UsageError);
 }
 
 TEST(EmbeddingTest, ForwardAndGradientInTheOrderOfPositions) {
@@ -310,6 +312,15 @@ TEST(BinaryTest, TiesAreHalvedAndNaNWins) {
   });
   EXPECT_EQ(all[3], 0.5f);
   EXPECT_TRUE(std::isnan(all[1]) && std::isnan(all[2]));
+  const Floats least = everywhere([&](const Way& way) {
+    Array<float> a(way, Floats{2, NAN, 1}), b(way, Floats{2, 1, NAN}), dy(way, Floats{1, 1, 1}), y(way, 3),
+        da(way, 3);
+    binary(way.gpu, Binary::minimum, shape, a, b, y);
+    binary_backward(way.gpu, Binary::minimum, 1, shape, dy, a, b, da);
+    return join({y.read(), da.read()});
+  });
+  EXPECT_EQ(least[3], 0.5f);
+  EXPECT_TRUE(std::isnan(least[1]) && std::isnan(least[2]));
 }
 
 TEST(ChainTest, StepsInOnePass) {
@@ -340,6 +351,8 @@ TEST(ChainTest, StepsInOnePass) {
   }
   const std::vector<ChainStep> nine(9);
   EXPECT_THROW(chain({}, nine, Accumulate::overwrite, 1, nullptr, nullptr), UsageError);
+  const ChainStep no_period[] = {{.op = ChainOp::add, .period = 0}};
+  EXPECT_THROW(chain({}, no_period, Accumulate::overwrite, 1, nullptr, nullptr), UsageError);
 }
 
 TEST(ChainTest, EveryStepIsWhatItsNameSays) {
@@ -410,14 +423,18 @@ TEST(DropoutTest, TheHostsBits) {
       const Floats old_y = before(mode, x.size());
       const Floats y = everywhere([&](const Way& way) {
         Array<StepState> s(Way{way.gpu, 0}, std::vector<StepState>{state});
-        Array<float> in(way, x), out(way, old_y);
+        Array<float> in(way, x), out(way, old_y), mask(way, old_y);
         dropout(way.gpu, attributes, s, mode, n, in, out);
-        return out.read();
+        dropout(way.gpu, attributes, s, mode, n, nullptr, mask);  // of ones: the mask itself
+        return join({out.read(), mask.read()});
       });
       Doubles want;
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const bool keep = uniform01(PhiloxKey{state.seed, 5, 41}, i) >= 0.3f;
-        want.push_back(old(mode, old_y, i) + (keep ? x[i] * static_cast<double>(1.0f / 0.7f) : 0.0));
+      for (const bool masked : {false, true}) {
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          const bool keep = uniform01(PhiloxKey{state.seed, 5, 41}, i) >= 0.3f;
+          const double value = masked ? 1 : x[i];
+          want.push_back(old(mode, old_y, i) + (keep ? value * static_cast<double>(1.0f / 0.7f) : 0.0));
+        }
       }
       expect_near(y, want, 3e-7, 1e-7);
     }

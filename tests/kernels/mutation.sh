@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Breaks the kernels one place at a time, in copies of the tree, and lists what no kernel test notices.
 #
-#   tests/kernels/mutation.sh [--work DIR] [--retry] [--report] [FILE.cu...]
+#   tests/kernels/mutation.sh [--work DIR] [--retry] [--report] [--only MUTATION]... [FILE.cu...]
 #   tests/kernels/mutation.sh --sample N       about one of N, in the plain build
 #
 # All of them take about two hours on two cores, two mutants at a time: first the tests of the broken file in a plain build;
@@ -12,12 +12,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-sample=1 work='' report='' files=() retry=() shares=(1 2)
+sample=1 work='' report='' files=() options=() shares=(1 2)
 while [ $# -gt 0 ]; do
   case $1 in
     --sample) sample=${2:?}; shift ;;
     --work) work=${2:?}; shift ;;
-    --retry) retry=(--retry) ;;
+    --retry) options+=(--retry) ;;
+    --only) options+=(--only "${2:?}"); shift ;;
     --report) report=1 ;;
     -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) files+=("$1") ;;
@@ -67,7 +68,7 @@ mutate() { # SHARE
 }
 
 common=("${stages[@]}" --tests-of "python3 tests/kernels/tests_of.py" --state "$work/state" --sample "$sample"
-  --require $require --verbose --explained tests/kernels/mutants.txt "${retry[@]}")
+  --require $require --verbose --explained tests/kernels/mutants.txt "${options[@]}")
 if [ -z "$report" ]; then
   pids=()
   trap 'kill "${pids[@]}" 2>/dev/null; wait; cleanup' EXIT

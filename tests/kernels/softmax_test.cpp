@@ -210,8 +210,8 @@ double element_value(ElementLoss kind, double x, double t) {
 TEST(ElementLossTest, LossMetricAndGradientInOnePass) {
   for (const ElementLoss kind :
        {ElementLoss::sigmoid_cross_entropy, ElementLoss::binary_cross_entropy, ElementLoss::squared_error}) {
-    for (const Matrix& m :
-         {Matrix{1, 1}, Matrix{33, 1}, Matrix{7, 13}, Matrix{300, 17}, Matrix{2, 4099}, Matrix{0, 3}}) {
+    for (const Matrix& m : {Matrix{1, 1}, Matrix{33, 1}, Matrix{7, 13}, Matrix{300, 17}, Matrix{3000, 1},
+                            Matrix{2, 4099}, Matrix{0, 3}}) {
       const std::int64_t n = m.rows * m.columns;
       const auto size = static_cast<std::size_t>(n);
       const bool unit = kind == ElementLoss::binary_cross_entropy;
@@ -270,6 +270,16 @@ TEST(ElementLossTest, LargeLogitsDoNotOverflow) {
     return join({loss.read(), dx.read()});
   });
   expect_near(all, {2000, 4, 0, 0, 1, -1}, 0);
+}
+
+// As evaluation calls it.
+TEST(ElementLossTest, WithoutAGradientOnlyTheLossIsWritten) {
+  const Floats all = everywhere([&](const Way& way) {
+    Array<float> x(way, Floats{1, 2, 3}), t(way, Floats{0, 0, 0}), loss(way, 2);
+    element_loss(way.gpu, ElementLoss::squared_error, {3, 1}, x, t, nullptr, {.loss = loss}, {});
+    return loss.read();
+  });
+  expect_near(all, {14, 3}, 0);
 }
 
 TEST(ElementLossTest, ARowNeedsAColumn) {

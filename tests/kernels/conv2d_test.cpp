@@ -126,10 +126,55 @@ TEST_P(Conv2dTest, BiasAndReluAreFused) {
 
 INSTANTIATE_TEST_SUITE_P(Geometries, Conv2dTest, testing::ValuesIn(kCases));
 
+// What forward says of a geometry.
+std::string complaint(const ConvGeometry& g) {
+  try {
+    conv2d_forward({}, g, nullptr, nullptr, {}, nullptr, nullptr);
+  } catch (const UsageError& e) {
+    return e.what();
+  }
+  return "";
+}
+void expect_complaint(const std::string& what, void (*spoil)(ConvGeometry&)) {
+  ConvGeometry g = geometry(kCases[9]);  // no image: nothing runs should it pass
+  spoil(g);
+  EXPECT_NE(complaint(g).find(what), std::string::npos) << what << ": " << complaint(g);
+}
+
 TEST(Conv2dErrors, GroupsMustDivide) {
-  ConvGeometry g = geometry(kCases[0]);
-  g.groups = 3;
-  EXPECT_THROW(conv2d_forward({}, g, nullptr, nullptr, {}, nullptr, nullptr), UsageError);
+  for (void (*spoil)(ConvGeometry&) :
+       {+[](ConvGeometry& g) { g.groups = 0; }, +[](ConvGeometry& g) { g.groups = 2; },
+        +[](ConvGeometry& g) { g.groups = 3; }, +[](ConvGeometry& g) { g.in = 0; },
+        +[](ConvGeometry& g) { g.out = 0; }}) {
+    expect_complaint("groups must divide", spoil);
+  }
+}
+
+TEST(Conv2dErrors, WindowsMustMove) {
+  for (void (*spoil)(ConvGeometry&) :
+       {+[](ConvGeometry& g) { g.width.kernel = 0; }, +[](ConvGeometry& g) { g.width.stride = 0; },
+        +[](ConvGeometry& g) { g.height.dilation = 0; }, +[](ConvGeometry& g) { g.height.padding = -1; }}) {
+    expect_complaint("must be positive", spoil);
+  }
+}
+
+// Each of them alone at the bound.
+TEST(Conv2dErrors, SizesStayBelowTwoToThe31) {
+  for (void (*spoil)(ConvGeometry&) :
+       {+[](ConvGeometry& g) {
+          g.batch = 1 << 30, g.height.in = 2, g.width.in = g.height.out = g.width.out = 1;
+        },
+        +[](ConvGeometry& g) {
+          g.batch = 1 << 30, g.height.out = 2, g.width.out = g.height.in = g.width.in = 1;
+        },
+        +[](ConvGeometry& g) { g.in = 1 << 29, g.height.kernel = 4, g.width.kernel = 1, g.out = 1; },
+        +[](ConvGeometry& g) { g.out = 1 << 29, g.height.kernel = 4, g.width.kernel = 1, g.in = 1; }}) {
+    expect_complaint("must be below 2^31", spoil);
+  }
+  expect_complaint("y is too large", [](ConvGeometry& g) {
+    g.batch = 1 << 30, g.in = 1, g.out = 2;
+    g.height.in = g.width.in = g.height.out = g.width.out = 1;
+  });
 }
 
 }  // namespace

@@ -109,9 +109,12 @@ TEST(EmbeddingSortedTest, IsForManyIds) {
   EXPECT_FALSE(embedding_is_sorted({std::int64_t{1} << 31, 64, 10'000}));
   EXPECT_EQ(embedding_sorted_launches({1, 1, 255}), 6);
   EXPECT_EQ(embedding_sorted_launches({1, 1, 256}), 7);  // the key of ids outside needs a ninth bit
-  EXPECT_THROW(embedding_backward_sorted({}, {std::int64_t{1} << 31, 1, 1}, Accumulate::add, nullptr, nullptr,
-                                         nullptr, nullptr),
-               UsageError);
+  for (const EmbeddingShape& s :
+       {EmbeddingShape{std::int64_t{1} << 31, 1, 1}, EmbeddingShape{1, 1, INT32_MAX}}) {
+    EXPECT_FALSE(embedding_is_sorted(s));
+    EXPECT_THROW(embedding_backward_sorted({}, s, Accumulate::add, nullptr, nullptr, nullptr, nullptr),
+                 UsageError);
+  }
 }
 
 TEST(RadixSortTest, TheStandInKeepsTheRules) {

@@ -149,6 +149,24 @@ TEST(OptimizersTest, AGradientThatIsNotFiniteChangesNothing) {
   }
 }
 
+TEST(OptimizersTest, OnlyTheGuardLeavesAStepOut) {
+  for (const bool guard : {true, false}) {
+    everywhere([&](const Way& way) {
+      Array<StepState> s(Way{way.gpu, 0}, std::vector<StepState>(1));
+      Array<float> sums(way, Floats{1, NAN}), norm(way, 1);
+      global_norm(way.gpu, 2, sums, guard, s, norm);
+      EXPECT_EQ(s.read()[0].skip, guard ? 1 : 0);
+      return Floats{};
+    });
+  }
+}
+
+TEST(OptimizersTest, MomentumAndVelocityGoTogether) {
+  float x = 0;
+  EXPECT_THROW(sgd({}, {nullptr, 0}, {0.9f, false}, {}, nullptr, {&x, &x}, nullptr), UsageError);
+  EXPECT_THROW(sgd({}, {nullptr, 0}, {0, false}, {}, nullptr, {&x, &x}, &x), UsageError);
+}
+
 TEST(OptimizersTest, ResultsGoRoundTheRing) {
   const Floats ring = everywhere([&](const Way& way) {
     Array<StepState> s(Way{way.gpu, 0}, std::vector<StepState>(1));

@@ -201,6 +201,30 @@ TEST(SoftmaxCrossEntropyTest, ALabelOutOfRangeIsNaNAndNothingElse) {
   for (std::size_t i = 0; i < 30; ++i) ASSERT_EQ(std::isnan(all[4 + i]), i >= 10) << i;
 }
 
+// More chunks than a block has threads to add them up.
+TEST(SoftmaxCrossEntropyTest, ManyRows) {
+  const Matrix m{kSmallTests ? 200 : 16'500, 2};
+  const Floats x = uniform(m.rows * m.columns, -1, 1);
+  const std::vector<std::int32_t> labels = integers(m.rows, 2);
+  const Floats metric = everywhere([&](const Way& way) {
+    Array<float> in(way, x), result(way, 2), scratch(way, static_cast<std::size_t>(loss_scratch_floats(m)));
+    Array<std::int32_t> l(way, labels);
+    class_accuracy(way.gpu, m, in, {.labels = l}, nullptr, {.metric = result, .scratch = scratch});
+    return result.read();
+  });
+  double hits = 0;
+  for (std::size_t r = 0; r < labels.size(); ++r)
+    hits += (x[2 * r + 1] > x[2 * r]) == (labels[r] == 1) ? 1 : 0;
+  expect_near(metric, {hits, static_cast<double>(m.rows)}, 0);
+}
+
+TEST(SoftmaxCrossEntropyTest, ColumnsAreCountedInFloats) {
+  const std::int32_t label = 0;
+  for (const std::int64_t columns : {std::int64_t{0}, std::int64_t{1} << 24}) {
+    EXPECT_THROW(class_accuracy({}, {0, columns}, nullptr, {.labels = &label}, nullptr, {}), UsageError);
+  }
+}
+
 double element_value(ElementLoss kind, double x, double t) {
   if (kind == ElementLoss::squared_error) return (x - t) * (x - t);
   const double p = kind == ElementLoss::sigmoid_cross_entropy ? 1 / (1 + std::exp(-x)) : x;

@@ -35,11 +35,23 @@ struct Tile {
   ptrdiff_t kept_row = 0;
 };
 
+// Rows of A share a pointer by threes: what a fourth would be away is no scale of an address, and a register
+// of its own for every distance is more than there are.
+constexpr int kRowsPerPointer = 3;
+
 // `last` says how much of the last vector counts: All or a Tail.
 template <int Rows, int Vecs, class Last>
-GPUNN_INLINE void multiply_tile(const Tile& t, Last last) {
+GPUNN_INLINE void multiply_tile(const Tile& tile, Last last) {
+  const Tile t = tile;  // which the stores below cannot change
   const auto get = [last](const float* p, int j) {
     return j == Vecs - 1 ? load(p + j * kLanes, last) : load(p + j * kLanes);
+  };
+  const auto put = [last](float* p, int j, Vec value) {
+    if (j == Vecs - 1) {
+      store(p + j * kLanes, value, last);
+    } else {
+      store(p + j * kLanes, value);
+    }
   };
   Vec sum[Rows][Vecs];
   GPUNN_UNROLL
@@ -47,34 +59,50 @@ GPUNN_INLINE void multiply_tile(const Tile& t, Last last) {
     GPUNN_UNROLL
     for (int j = 0; j < Vecs; ++j) sum[i][j] = t.start ? get(t.start + i * t.start_row, j) : Vec{};
   }
+  constexpr int kPointers = (Rows + kRowsPerPointer - 1) / kRowsPerPointer;
   for (int64_t o = 0; o < t.outer; ++o) {
-    const float* a = t.a + o * t.a_outer;
+    const float* a[kPointers];
+    GPUNN_UNROLL
+    for (int p = 0; p < kPointers; ++p) {
+      a[p] = t.a + o * t.a_outer + p * kRowsPerPointer * t.a_row;
+      asm("" : "+r"(a[p]));  // or the compiler makes one pointer of them again
+    }
     const float* b = t.b + o * t.b_outer;
-    for (int64_t k = t.k; k > 0; --k, a += t.a_k, b += t.b_k) {
+    for (int64_t k = t.k; k > 0; --k, b += t.b_k) {
       Vec bk[Vecs];
       GPUNN_UNROLL
       for (int j = 0; j < Vecs; ++j) bk[j] = get(b, j);
       GPUNN_UNROLL
       for (int i = 0; i < Rows; ++i) {
-        const Vec aik = splat(a[i * t.a_row]);
+        const Vec aik = splat(a[i / kRowsPerPointer][i % kRowsPerPointer * t.a_row]);
         GPUNN_UNROLL
         for (int j = 0; j < Vecs; ++j) sum[i][j] = fma(aik, bk[j], sum[i][j]);
       }
+      GPUNN_UNROLL
+      for (int p = 0; p < kPointers; ++p) a[p] += t.a_k;
     }
   }
-  const Vec floor = splat(t.floor);
-  GPUNN_UNROLL
-  for (int i = 0; i < Rows; ++i) {
+  // Apart, because maxima and comparisons take the same units as multiply-adds.
+  if (t.kept) {
     GPUNN_UNROLL
-    for (int j = 0; j < Vecs; ++j) {
-      float* c = t.c + i * t.c_row + j * kLanes;
-      Vec value = max(floor, sum[i][j]);
-      if (t.kept) value = get(t.kept + i * t.kept_row, j) > 0.0f ? value : Vec{};
-      if (j == Vecs - 1) {
-        store(c, value, last);
-      } else {
-        store(c, value);
+    for (int i = 0; i < Rows; ++i) {
+      GPUNN_UNROLL
+      for (int j = 0; j < Vecs; ++j) {
+        const Vec value = max(splat(t.floor), sum[i][j]);
+        put(t.c + i * t.c_row, j, get(t.kept + i * t.kept_row, j) > 0.0f ? value : Vec{});
       }
+    }
+  } else if (t.floor != -kInfinity) {
+    GPUNN_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      GPUNN_UNROLL
+      for (int j = 0; j < Vecs; ++j) put(t.c + i * t.c_row, j, max(splat(t.floor), sum[i][j]));
+    }
+  } else {
+    GPUNN_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      GPUNN_UNROLL
+      for (int j = 0; j < Vecs; ++j) put(t.c + i * t.c_row, j, sum[i][j]);
     }
   }
 }
@@ -118,16 +146,16 @@ constexpr TileFunctions kTiles;
 GPUNN_INLINE void multiply_panel(Tile t, int64_t rows, int columns) {
   const int vecs = (columns + kLanes - 1) / kLanes;
   const int last = columns - (vecs - 1) * kLanes;
-  const auto& functions = kTiles.f;
-  for (int64_t tiles = (rows + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
-    const int64_t height = (rows + tiles - 1) / tiles;
-    functions[height][vecs][last != kLanes](t, last);
+  const auto run = [&](int64_t height) {
+    kTiles.f[height][vecs][last != kLanes](t, last);
     t.a += height * t.a_row;
     t.c += height * t.c_row;
     if (t.kept) t.kept += height * t.kept_row;
     if (t.start) t.start += height * t.start_row;
-    rows -= height;
-  }
+  };
+  const int64_t tiles = (rows + kTileRows - 1) / kTileRows, height = rows / most(tiles, 1);
+  const int64_t higher = rows - tiles * height;  // tiles with a row more
+  for (int64_t i = 0; i < tiles; ++i) run(height + (i < higher ? 1 : 0));
 }
 
 }  // namespace

@@ -53,11 +53,19 @@ GPUNN_API float normal01(const PhiloxKey& key, std::uint64_t index);
 // 2002). O(1) per index and no memory, on host and device alike.
 class GPUNN_API Permutation {
  public:
+  // What it is made of, for kernels that send many places through at once. n <= rows * columns < n + rows;
+  // both are at most 2^32.
+  struct Network {
+    std::uint64_t rows, columns;
+    std::uint32_t keys[6];
+  };
+
   Permutation(std::uint64_t n, const PhiloxKey& key);
   std::uint64_t operator()(std::uint64_t i) const;  // REQUIRES: i < n
   // to[k] = (first + k)-th of the permutation. REQUIRES: first + to.size() <= n
   void fill(std::uint64_t first, std::span<std::int64_t> to) const;
   std::uint64_t size() const { return n_; }
+  const Network& network() const { return network_; }
 
  private:
   struct Place {
@@ -69,8 +77,7 @@ class GPUNN_API Permutation {
   void shuffle(Places<N>& places) const;
 
   std::uint64_t n_;
-  std::uint64_t rows_, columns_;  // n <= rows * columns < n + rows; both at most 2^32
-  std::array<std::uint32_t, 6> round_keys_;
+  Network network_;
 };
 
 }  // namespace gpunn

@@ -1,5 +1,5 @@
-// Gathers rows of bytes. Most rows are short (a label, ten features), where calling memcpy costs more than the
-// copy.
+// Gathers rows of bytes, and asks for them early. Most rows are short (a label, ten features), where calling
+// memcpy costs more than the copy.
 #pragma once
 
 #include <cstddef>
@@ -37,5 +37,9 @@ inline void copy_rows(const std::byte* base, std::span<const std::int64_t> rows,
     to += row_bytes;
   }
 }
+
+// Asks for these rows to be in the second-level cache soon: of long ones the beginning, after which
+// processors see by themselves what comes next.
+void prefetch_rows(const std::byte* base, std::span<const std::int64_t> rows, std::size_t row_bytes);
 
 }  // namespace gpunn

@@ -38,32 +38,33 @@ float normal01(const PhiloxKey& key, std::uint64_t index) {
 Permutation::Permutation(std::uint64_t n, const PhiloxKey& key) : n_(n) {
   // The last blocks of the key: no tensor is that long.
   const auto first = philox(key, ~std::uint64_t{0}), more = philox(key, ~std::uint64_t{0} - 1);
-  round_keys_ = {first[0], first[1], first[2], first[3], more[0], more[1]};
-  rows_ = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n))));
+  const auto root = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::sqrt(static_cast<double>(n))));
   // The root was rounded; what matters is that neither side passes 2^32 and that the rectangle is no larger
   // than need be.
-  rows_ = std::min(rows_ + 1, std::uint64_t{1} << 32);
-  columns_ = n / rows_ + (n % rows_ != 0 ? 1 : 0);
+  const std::uint64_t rows = std::min(root + 1, std::uint64_t{1} << 32);
+  network_ = {.rows = rows,
+              .columns = n / rows + (n % rows != 0 ? 1 : 0),
+              .keys = {first[0], first[1], first[2], first[3], more[0], more[1]}};
 }
 
 // Where N places of the rectangle go. A place is one long chain of dependent operations: several side by side
 // take hardly longer than one.
 template <std::size_t N>
 inline void Permutation::shuffle(Places<N>& places) const {
-  for (std::size_t round = 0; round < round_keys_.size(); round += 2) {
-    for (auto& [row, column] : places)
-      column = shifted(column, below(columns_, row, round_keys_[round]), columns_);
-    for (auto& [row, column] : places)
-      row = shifted(row, below(rows_, column, round_keys_[round + 1]), rows_);
+  const auto& [rows, columns, keys] = network_;
+  for (std::size_t round = 0; round < std::size(keys); round += 2) {
+    for (auto& [row, column] : places) column = shifted(column, below(columns, row, keys[round]), columns);
+    for (auto& [row, column] : places) row = shifted(row, below(rows, column, keys[round + 1]), rows);
   }
 }
 
 std::uint64_t Permutation::operator()(std::uint64_t i) const {
   if (n_ <= 1) return i;
-  do {  // fewer than rows_ of the rectangle's places are outside, so a second step is rare
-    Places<1> place{{{i / columns_, i % columns_}}};
+  const std::uint64_t columns = network_.columns;
+  do {  // fewer than a row of the rectangle's places are outside, so a second step is rare
+    Places<1> place{{{i / columns, i % columns}}};
     shuffle(place);
-    i = place[0].row * columns_ + place[0].column;
+    i = place[0].row * columns + place[0].column;
   } while (i >= n_);
   return i;
 }
@@ -71,17 +72,18 @@ std::uint64_t Permutation::operator()(std::uint64_t i) const {
 void Permutation::fill(std::uint64_t first, std::span<std::int64_t> to) const {
   constexpr std::size_t kTogether = 4;
   const Permutation same = *this;  // which the stores below cannot change: it stays in registers
+  const std::uint64_t columns = network_.columns;
   std::size_t k = 0;
   for (; k + kTogether <= to.size(); k += kTogether) {
     Places<kTogether> places;
-    places[0] = {(first + k) / columns_, (first + k) % columns_};
+    places[0] = {(first + k) / columns, (first + k) % columns};
     for (std::size_t j = 1; j < kTogether; ++j) {
       const auto [row, column] = places[j - 1];
-      places[j] = column + 1 < columns_ ? Place{row, column + 1} : Place{row + 1, 0};
+      places[j] = column + 1 < columns ? Place{row, column + 1} : Place{row + 1, 0};
     }
     same.shuffle(places);
     for (std::size_t j = 0; j < kTogether; ++j) {
-      std::uint64_t i = places[j].row * same.columns_ + places[j].column;
+      std::uint64_t i = places[j].row * columns + places[j].column;
       if (i >= n_) i = (*this)(i);
       to[k + j] = static_cast<std::int64_t>(i);
     }

@@ -5,6 +5,7 @@
 
 #include "src/core/random_streams.hpp"
 #include "src/core/text.hpp"
+#include "src/cpu/simd/dispatch.hpp"
 
 namespace gpunn {
 namespace {
@@ -20,6 +21,18 @@ void check_lengths(const std::vector<std::int64_t>& lengths, const std::vector<F
     if (input.shape.rank() == 0 || input.shape[0] != shorter)
       throw UsageError(cat("loader: the last bucket has length ", shorter, ", an input is ", input.shape));
   }
+}
+
+// Permutation::fill, most of it many places at a time.
+void fill(const Permutation& permutation, std::uint64_t first, std::span<std::int64_t> rows) {
+  const std::int64_t done =
+      cpu::simd::kernels().random.permute(permutation.network(), first, std::ssize(rows), rows.data());
+  const auto count = static_cast<std::size_t>(done);
+  for (std::int64_t& row : rows.first(count)) {
+    const auto place = static_cast<std::uint64_t>(row);
+    if (place >= permutation.size()) row = static_cast<std::int64_t>(permutation(place));
+  }
+  permutation.fill(first + count, rows.subspan(count));
 }
 
 }  // namespace
@@ -73,7 +86,7 @@ BatchOrder::Batch BatchOrder::take(std::int64_t index, std::span<std::int64_t> r
   const Batch batch{run.bucket, begin, std::min(options_.batch_size, run.samples - begin)};
   rows = rows.first(static_cast<std::size_t>(batch.size));
   if (options_.shuffle) {
-    within_[batch.bucket].fill(static_cast<std::uint64_t>(batch.begin), rows);
+    fill(within_[batch.bucket], static_cast<std::uint64_t>(batch.begin), rows);
   } else {
     std::iota(rows.begin(), rows.end(), batch.begin);
   }

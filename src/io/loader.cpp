@@ -32,11 +32,11 @@ Loader::Loader(DatasetPtr dataset, const LoaderOptions& options)
                          .seed = options_.seed,
                          .buckets = options_.buckets}) {
   if (resident_ && order_.bucketed()) throw UsageError("loader: data in memory cannot lie in buckets");
-  // One batch is in the consumer's hands while the others are read ahead. Rows alone need no reading.
+  // One batch is in the consumer's hands while the others are read ahead. Rows alone need no reading: they
+  // are chosen one batch ahead.
+  const std::int64_t ahead = resident_ ? 1 : options_.prefetch;
   const std::int64_t slots =
-      resident_
-          ? 1
-          : std::min<std::int64_t>(options_.prefetch + 1, std::max<std::int64_t>(batches_per_epoch(), 1));
+      std::min<std::int64_t>(ahead + 1, std::max<std::int64_t>(batches_per_epoch(), 1));
   for (std::int64_t i = 0; i < slots; ++i) slots_.push_back(make_slot());
 }
 
@@ -74,8 +74,12 @@ void Loader::read_batch(Slot& slot, std::int64_t index) const {
   const BatchOrder::Batch taken = order_.take(index, slot.rows);
   const std::int64_t size = taken.size;
   const auto rows = std::span(slot.rows).first(static_cast<std::size_t>(size));
-  slot.batch = {
-      .index = index, .size = size, .length = order_.length(taken.bucket), .rows = {}, .fields = {}};
+  slot.batch = {.index = index,
+                .size = size,
+                .length = order_.length(taken.bucket),
+                .rows = {},
+                .upcoming = {},
+                .fields = {}};
   if (resident_) {
     dataset_->to_resident_rows(rows);
     slot.batch.rows = rows;
@@ -139,6 +143,16 @@ void Loader::read_ahead(std::int64_t first_batch) {
   }
 }
 
+// Resident data: batch `index` and the one after it.
+void Loader::choose_rows(std::int64_t index) {
+  for (; ready_ <= index + 1 && ready_ < batches_per_epoch(); ++ready_)
+    fill(slots_[static_cast<std::size_t>(ready_) % slots_.size()], ready_);
+  if (index + 1 == ready_) return;
+  const Slot& after = slots_[static_cast<std::size_t>(index + 1) % slots_.size()];
+  if (!after.failure)
+    slots_[static_cast<std::size_t>(index) % slots_.size()].batch.upcoming = after.batch.rows;
+}
+
 const Batch* Loader::next() {
   if (!started_) throw UsageError("loader: next() before start_epoch()");
   if (next_batch_ >= batches_per_epoch()) return nullptr;
@@ -149,6 +163,8 @@ const Batch* Loader::next() {
     released_ = index;
     changed_.notify_all();
     changed_.wait(lock, [&] { return ready_ > index; });
+  } else if (resident_) {
+    choose_rows(index);
   } else {
     fill(slot, index);
   }

@@ -33,6 +33,7 @@ struct Batch {
   std::int64_t length = 0;  // of the bucket that they are from; 0: the data set has none
   // Resident data: the rows of Dataset::resident() to gather (gather_rows), and no fields. Otherwise empty.
   std::span<const std::int64_t> rows;
+  std::span<const std::int64_t> upcoming;  // those of the next batch: what to fetch into the cache meanwhile
   // Else one buffer per field, as delivered (delivered_dtype), 64-byte aligned.
   std::span<std::byte* const> fields;
 };
@@ -71,6 +72,7 @@ class Loader {
   void fill(Slot& slot, std::int64_t index) const;  // errors go into the slot
   void stop_reading();
   void read_ahead(std::int64_t first_batch);
+  void choose_rows(std::int64_t index);
 
   const DatasetPtr dataset_;
   const LoaderOptions options_;

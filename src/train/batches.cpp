@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "src/core/copy_rows.hpp"
 #include "src/core/text.hpp"
 #include "src/io/gather.hpp"
 #include "src/train/objectives.hpp"
@@ -205,7 +206,14 @@ StepKey BatchReader::key(nn::Mode mode, BatchShape batch) const {
 std::int64_t BatchReader::next() {
   batch_ = loader_.next();
   if (batch_ == nullptr) return 0;
-  if (!resident_) take_batch();
+  if (!resident_) {
+    take_batch();
+    return batch_->size;
+  }
+  for (std::size_t k = 0; k < formats_.size(); ++k) {
+    prefetch_rows(static_cast<const std::byte*>(bases_[k]), batch_->upcoming,
+                  Spec{formats_[k].shape, formats_[k].dtype}.size_bytes());
+  }
   return batch_->size;
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "src/core/host_memory.hpp"
+#include "src/core/random_streams.hpp"
 #include "src/io/gather.hpp"
 #include "tests/io/numbered_dataset.hpp"
 
@@ -120,6 +121,7 @@ TEST(Loader, HandsOutRowsOfResidentData) {
   const Batch* batch = loader.next();
   ASSERT_NE(batch, nullptr);
   EXPECT_TRUE(batch->fields.empty());
+  EXPECT_EQ(std::vector(batch->upcoming.begin(), batch->upcoming.end()), (std::vector<std::int64_t>{4}));
   EXPECT_EQ(std::vector(batch->rows.begin(), batch->rows.end()), (std::vector<std::int64_t>{5, 3}));
   std::vector<float> gathered(4);
   gather_rows(loader.fields()[0], part->resident()[0], batch->rows,
@@ -129,6 +131,36 @@ TEST(Loader, HandsOutRowsOfResidentData) {
   ASSERT_NE(batch, nullptr);
   EXPECT_EQ(batch->size, 1);
   EXPECT_EQ(batch->rows[0], 4);
+  EXPECT_TRUE(batch->upcoming.empty());
+  EXPECT_EQ(loader.next(), nullptr);
+}
+
+// Whatever computes many places at once: the order of samples is part of what a seed stands for.
+TEST(Loader, ShufflesAsThePermutationSays) {
+  for (const std::int64_t size : {1, 15, 240, 255, 256, 257, 1000, 5003}) {
+    const auto whole = std::make_shared<TensorDataset>(Tensor({size, 1}), Tensor({size, 1}));
+    for (const std::int64_t batch_size : {1, 32, 37}) {
+      Loader loader(whole, {.batch_size = batch_size, .seed = 4});
+      const Permutation permutation(static_cast<std::uint64_t>(size),
+                                    {.seed = 4, .stream = streams::kShuffle, .step = 2});
+      for (const std::int64_t first_batch : {std::int64_t{0}, loader.batches_per_epoch() / 2}) {
+        loader.start_epoch(2, first_batch);
+        auto sample = static_cast<std::uint64_t>(first_batch * batch_size);
+        std::vector<std::int64_t> upcoming;
+        while (const Batch* batch = loader.next()) {
+          const std::vector<std::int64_t> rows(batch->rows.begin(), batch->rows.end());
+          if (!upcoming.empty()) {
+            ASSERT_EQ(rows, upcoming);
+          }
+          for (const std::int64_t row : rows)
+            ASSERT_EQ(static_cast<std::uint64_t>(row), permutation(sample++)) << "of " << size;
+          upcoming.assign(batch->upcoming.begin(), batch->upcoming.end());
+        }
+        EXPECT_EQ(sample, static_cast<std::uint64_t>(size));
+        EXPECT_TRUE(upcoming.empty());
+      }
+    }
+  }
 }
 
 TEST(Loader, RefusesNonsense) {

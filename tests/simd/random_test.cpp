@@ -29,5 +29,31 @@ TEST_P(RandomTest, EqualsTheScalarDefinition) {
   }
 }
 
+// Rectangles around one vector wide and larger, entered in the middle of rows; the last is too large for
+// lanes of 32 bits.
+TEST_P(RandomTest, PermutesAsTheScalarDefinition) {
+  const std::uint64_t large = std::uint64_t{1} << 62;
+  for (const std::uint64_t n :
+       std::vector<std::uint64_t>{0, 1, 20, 240, 256, 257, 280, 5000, large >> 22, large}) {
+    const Permutation permutation(n, {.seed = 9, .step = 2});
+    for (const std::uint64_t first : {std::uint64_t{0}, n / 3, n - n / 5}) {
+      const std::uint64_t count = std::min<std::uint64_t>(n - first, 100);
+      std::vector<std::int64_t> to(count + 1, -7);
+      const std::int64_t done =
+          kernels().random.permute(permutation.network(), first, static_cast<std::int64_t>(count), to.data());
+      ASSERT_LE(static_cast<std::uint64_t>(done), count);
+      if (n == 5000 && count == 100) {  // whole vectors are done
+        EXPECT_GE(done, 84);
+      }
+      for (std::uint64_t k = 0; k < static_cast<std::uint64_t>(done); ++k) {
+        auto place = static_cast<std::uint64_t>(to[k]);
+        if (place >= n) place = permutation(place);
+        ASSERT_EQ(place, permutation(first + k)) << n << ": " << first << " + " << k;
+      }
+      for (std::size_t k = static_cast<std::size_t>(done); k < to.size(); ++k) ASSERT_EQ(to[k], -7);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gpunn::cpu::simd

@@ -1,4 +1,4 @@
-// Random numbers and dropout: the vector form of gpunn/random.hpp, bit for bit.
+// Random numbers, dropout and permutations: the vector form of gpunn/random.hpp, bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,10 @@ struct RandomKernels {
   // y[i] (+)= uniform01(key, first + i) >= rate ? x[i] / (1 - rate) : 0. x may be y. REQUIRES: 0 <= rate < 1
   void (*dropout)(const PhiloxKey& key, std::uint64_t first, float rate, std::int64_t n, const float* x,
                   float* y, bool add);
+  // to[k] = where place first + k of the rectangle goes: the permutation, except that it may be n or more.
+  // Returns how many of `count` it has done: whole vectors of a rectangle that is wide enough.
+  std::int64_t (*permute)(const Permutation::Network& network, std::uint64_t first, std::int64_t count,
+                          std::int64_t* to);
 };
 
 GPUNN_SIMD_TABLES(RandomKernels, random_table)

@@ -100,8 +100,41 @@ void dropout(const PhiloxKey& key, uint64_t first, float rate, int64_t n, const 
   });
 }
 
+// What src/core/random.cpp calls shifted(x, below(end, other, key), end). REQUIRES: end < 2^31
+GPUNN_INLINE VecU shift_by(VecU x, VecU other, uint32_t key, uint32_t end) {
+  VecU mixed = (other ^ key) * 0x9E3779B1u;
+  mixed = (mixed ^ (mixed >> 15)) * 0x85EBCA77u;
+  const VecU sum = x + multiply_wide(mixed, end).high, wrapped = sum - end;
+  return sum < wrapped ? sum : wrapped;
+}
+
+int64_t permute(const Permutation::Network& network, uint64_t first, int64_t count, int64_t* to) {
+  constexpr uint64_t kEnd = uint64_t{1} << 31;
+  const uint64_t columns = network.columns;
+  if (network.rows >= kEnd || columns >= kEnd || columns < kLanes) return 0;
+  const auto height = static_cast<uint32_t>(network.rows), width = static_cast<uint32_t>(columns);
+  uint64_t first_row = first / columns, first_column = first % columns;
+  int64_t k = 0;
+  for (; k + kLanes <= count; k += kLanes) {
+    VecU column = (VecU)iota() + static_cast<uint32_t>(first_column);
+    const VecI next_row = column >= width;  // a true lane is -1
+    VecU row = static_cast<uint32_t>(first_row) - (VecU)next_row;
+    column -= (VecU)next_row & width;
+    for (int round = 0; round < 6; round += 2) {
+      column = shift_by(column, row, network.keys[round], width);
+      row = shift_by(row, column, network.keys[round + 1], height);
+    }
+    GPUNN_UNROLL
+    for (int l = 0; l < kLanes; ++l) to[k + l] = static_cast<int64_t>(row[l] * columns + column[l]);
+    first_column += kLanes;
+    if (first_column >= columns) first_column -= columns, ++first_row;
+  }
+  return k;
+}
+
 }  // namespace
 
-const RandomKernels GPUNN_SIMD_NAME(random_table) = {.uniform = uniform, .dropout = dropout};
+const RandomKernels GPUNN_SIMD_NAME(random_table) = {
+    .uniform = uniform, .dropout = dropout, .permute = permute};
 
 }  // namespace gpunn::cpu::simd

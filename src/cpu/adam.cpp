@@ -7,11 +7,18 @@
 namespace gpunn::cpu {
 namespace {
 
+// 1 - beta^t. Thousands of steps on nothing is left of the power, and the C library would spend its time on
+// an underflow.
+double one_minus_power(double beta, double t) {
+  constexpr double kVanished = -40;  // e^-40 is below half a unit in the last place of 1
+  return (beta - 1) * t < kVanished ? 1.0 : 1 - std::pow(beta, t);
+}
+
 // sqrt(1 - beta2^t) / (1 - beta1^t), in double: 1 - beta2^t loses half of float's digits in the first steps.
 double bias_correction(const ops::AdamAttrs& attrs, std::uint64_t step) {
   const auto t = static_cast<double>(step + 1);
-  return std::sqrt(1 - std::pow(static_cast<double>(attrs.beta2), t)) /
-         (1 - std::pow(static_cast<double>(attrs.beta1), t));
+  return std::sqrt(one_minus_power(static_cast<double>(attrs.beta2), t)) /
+         one_minus_power(static_cast<double>(attrs.beta1), t);
 }
 
 void update(const Slice& s, const Chunk& chunk, const ops::AdamAttrs& attrs, double correction) {

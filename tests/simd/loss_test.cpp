@@ -168,6 +168,36 @@ TEST_P(LossTest, SigmoidCrossEntropyAndSquaredError) {
   }
 }
 
+TEST_P(LossTest, BinaryHitsAreOnTheirLabelsSide) {
+  for (const std::int64_t rows : {0, 1, 16, 37}) {
+    for (const std::int64_t width : {1, 2, 3, 17}) {
+      for (const std::int64_t rows_per_weight : {0, 1, 2}) {  // 0: none
+        Rows r(rows, width, rows_per_weight != 0);
+        Vec1 each_weight = uniform(rows + 1, 0.5f, 2, 3);
+        if (rows_per_weight == 1) r.loss.weights = each_weight.data(), r.loss.rows_per_weight = 1;
+        Vec1 p = uniform(rows * width, 0, 1, 5);
+        double want = 0;
+        for (std::size_t i = 0; i < p.size(); ++i) {
+          if (i % 7 == 3) p[i] = 0.5f;  // is not above
+          if (i % 11 == 5) p[i] = std::nanf("");
+          r.labels[i] = i % 13 == 4 ? 0.7f : i % 3 == 0 ? 1.0f : 0.0f;  // 0.7 is on neither side
+          const std::int64_t row = static_cast<std::int64_t>(i) / width;
+          const double weight =
+              rows_per_weight == 1 ? each_weight[static_cast<std::size_t>(row)] : r.weight(row);
+          const double side = p[i] > 0.5f ? 1 : 0;
+          want += side == static_cast<double>(r.labels[i]) ? weight / static_cast<double>(width) : 0;
+        }
+        const double got = kernels().loss.binary_hits(r.loss, p.data(), r.labels.data());
+        if (rows_per_weight == 0 && width == 1) {
+          EXPECT_EQ(got, want) << rows;
+        } else {
+          EXPECT_NEAR(got, want, 1e-6 * want) << rows << "x" << width;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(LossTest, ArgmaxTakesTheFirstOfEqualOnes) {
   for (const std::int64_t width : {1, 2, 10, 16, 33, 101}) {
     for (std::int64_t at = 0; at < width; ++at) {

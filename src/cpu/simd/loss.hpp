@@ -49,6 +49,9 @@ struct LossKernels {
   void (*mean_squared_error_backward)(const LossRows& r, const float* predictions, const float* labels,
                                       float scale, float* dpredictions, bool add);
 
+  // The sum of weight * (share of a row's probabilities that are on their label's side of 0.5).
+  double (*binary_hits)(const LossRows& r, const float* probabilities, const float* labels);
+
   // out[row] = where the row's largest element is: the first of equal ones; NaN is never larger. REQUIRES:
   // width > 0.
   void (*argmax)(std::int64_t rows, std::int64_t width, const float* x, std::int32_t* out);

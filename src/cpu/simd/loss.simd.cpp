@@ -176,6 +176,22 @@ void mean_squared_error_backward(const LossRows& r, const float* predictions, co
   });
 }
 
+double binary_hits(const LossRows& r, const float* probabilities, const float* labels) {
+  const auto hits = [=](int64_t i, auto part) {
+    const Vec side = load(probabilities + i, part) > 0.5f ? splat(1.0f) : Vec{};
+    return side == load(labels + i, part) ? splat(1.0f) : Vec{};
+  };
+  if (r.width == 1) return sum_of_losses(r, hits);
+  double total = 0;
+  for (int64_t i = 0; i < r.rows; ++i) {
+    Vec right{};  // counts
+    for_vectors(r.width,
+                [&](int64_t j, auto part) { right += keep(hits(i * r.width + j, part), part, 0.0f); });
+    total += static_cast<double>(weight_of(r, i) * (sum_lanes(right) / static_cast<float>(r.width)));
+  }
+  return total;
+}
+
 void argmax(int64_t rows, int64_t width, const float* x, int32_t* out) {
   for (int64_t i = 0; i < rows; ++i, x += width) {
     Vec best = splat(-kInfinity);
@@ -207,6 +223,7 @@ const LossKernels GPUNN_SIMD_NAME(loss_table) = {
     .sigmoid_cross_entropy_backward = sigmoid_cross_entropy_backward,
     .mean_squared_error = mean_squared_error,
     .mean_squared_error_backward = mean_squared_error_backward,
+    .binary_hits = binary_hits,
     .argmax = argmax,
 };
 

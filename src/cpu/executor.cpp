@@ -7,6 +7,7 @@
 #include "src/core/host_memory.hpp"
 #include "src/core/text.hpp"
 #include "src/core/trace.hpp"
+#include "src/cpu/simd/dispatch.hpp"
 
 namespace gpunn::cpu {
 namespace {
@@ -61,15 +62,9 @@ struct Input {
 };
 
 void add_partials(const Reduction& r, std::int64_t begin, std::int64_t end, std::int64_t slices) {
-  float* sum = r.sum;
-  for (std::int64_t s = 0; s < slices; ++s) {
-    const auto* partial = reinterpret_cast<const float*>(r.partials + static_cast<std::size_t>(s) * r.stride);
-    if (s == 0 && !r.add) {
-      std::memcpy(sum + begin, partial + begin, static_cast<std::size_t>(end - begin) * sizeof(float));
-    } else {
-      for (std::int64_t e = begin; e < end; ++e) sum[e] += partial[e];
-    }
-  }
+  simd::kernels().optimizer.sum_parts(end - begin, slices, reinterpret_cast<const float*>(r.partials) + begin,
+                                      static_cast<std::int64_t>(r.stride / sizeof(float)), r.sum + begin,
+                                      r.add);
 }
 
 class Executor final : public Executable {

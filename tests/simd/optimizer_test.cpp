@@ -68,14 +68,23 @@ TEST_P(OptimizerTest, SumsKeepTheirOrder) {
     double want = 0;
     for (const float v : x) want += double{v} * v;
     EXPECT_NEAR(kernels().optimizer.sum_of_squares(n, x.data()), want, 1e-6 * want) << n;
-
-    const float* parts[] = {x.data(), y.data(), x.data()};
-    Vec1 fresh(x.size(), std::nanf("")), added(x.size(), 0.5f);
-    kernels().optimizer.sum_parts(n, 3, parts, fresh.data(), false);
-    kernels().optimizer.sum_parts(n, 3, parts, added.data(), true);
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      ASSERT_EQ(fresh[i], (x[i] + y[i]) + x[i]);
-      ASSERT_EQ(added[i], ((0.5f + x[i]) + y[i]) + x[i]);
+  }
+  for (const std::int64_t n : {0, 1, 17, 4096, 4099}) {
+    for (const std::int64_t parts : {1, 3, 4, 5, 9}) {
+      const std::int64_t stride = n + 3;
+      const Vec1 x = uniform(parts * stride, -1, 1, 1);
+      Vec1 fresh(static_cast<std::size_t>(n) + 1, 9), added(fresh.size(), 0.5f);
+      kernels().optimizer.sum_parts(n, parts, x.data(), stride, fresh.data(), false);
+      kernels().optimizer.sum_parts(n, parts, x.data(), stride, added.data(), true);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto part = [&](std::int64_t p) { return x[static_cast<std::size_t>(p * stride + i)]; };
+        float want = part(0), more = 0.5f + part(0);
+        for (std::int64_t p = 1; p < parts; ++p) want += part(p), more += part(p);
+        ASSERT_EQ(fresh[static_cast<std::size_t>(i)], want) << parts << " parts";
+        ASSERT_EQ(added[static_cast<std::size_t>(i)], more) << parts << " parts";
+      }
+      EXPECT_EQ(fresh.back(), 9);
+      EXPECT_EQ(added.back(), 0.5f);
     }
   }
 }

@@ -38,9 +38,10 @@ struct OptimizerKernels {
 
   // Sum of x^2 in an order that depends on n alone.
   double (*sum_of_squares)(std::int64_t n, const float* x);
-  // out = part[0] + part[1] + ... in this order, or out += all of them: gradients of slices. REQUIRES: parts
-  // > 0
-  void (*sum_parts)(std::int64_t n, std::int64_t parts, const float* const* part, float* out, bool add);
+  // out[n] = part 0 + part 1 + ... in this order, or out += one after the other: gradients of slices. Part p
+  // is at first + p * stride. REQUIRES: parts > 0
+  void (*sum_parts)(std::int64_t n, std::int64_t parts, const float* first, std::int64_t stride, float* out,
+                    bool add);
 };
 
 GPUNN_SIMD_TABLES(OptimizerKernels, optimizer_table)

@@ -5,9 +5,14 @@
 namespace gpunn::cpu::simd {
 namespace {
 
+// The parameters of a large network come from far away. Processors do not look beyond a page of any stream.
+constexpr int64_t kAhead = 512;  // elements: about the time of a line from the last cache
+
 void adam(const AdamStep& s, int64_t n, float* w, const float* gradient, float* m, float* v) {
   const float new1 = 1.0f - s.beta1, new2 = 1.0f - s.beta2;
   for_vectors(n, [=](int64_t i, auto part) {
+    __builtin_prefetch(w + i + kAhead), __builtin_prefetch(gradient + i + kAhead);
+    __builtin_prefetch(m + i + kAhead), __builtin_prefetch(v + i + kAhead);
     Vec wi = load(w + i, part);
     const Vec g = fma(splat(s.l2), wi, s.gradient_scale * load(gradient + i, part));
     Vec mi = load(m + i, part), vi = load(v + i, part);
@@ -59,13 +64,24 @@ double sum_of_squares(int64_t n, const float* x) {
   return total + static_cast<double>(sum_lanes(sum));
 }
 
-void sum_parts(int64_t n, int64_t parts, const float* const* part, float* out, bool add) {
+// So many parts in one pass over the sum: more are more streams than a prefetcher follows.
+constexpr int kTogether = 4;
+
+template <int Parts>
+void add_parts(int64_t n, const float* first, int64_t stride, float* out, bool add) {
   for_vectors(n, [=](int64_t i, auto some) {
-    Vec sum = load(part[0] + i, some);
+    Vec sum = load(first + i, some);
     if (add) sum = load(out + i, some) + sum;
-    for (int64_t p = 1; p < parts; ++p) sum += load(part[p] + i, some);
+    GPUNN_UNROLL
+    for (int p = 1; p < Parts; ++p) sum += load(first + p * stride + i, some);
     store(out + i, sum, some);
   });
+}
+
+void sum_parts(int64_t n, int64_t parts, const float* first, int64_t stride, float* out, bool add) {
+  for (; parts >= kTogether; parts -= kTogether, first += kTogether * stride, add = true)
+    add_parts<kTogether>(n, first, stride, out, add);
+  for (; parts > 0; --parts, first += stride, add = true) add_parts<1>(n, first, stride, out, add);
 }
 
 }  // namespace

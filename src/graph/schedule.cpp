@@ -8,7 +8,7 @@ namespace {
 
 // A slice must be worth handing to another thread: some tens of microseconds of arithmetic.
 constexpr double kSliceFlops = 4e6;
-// Its part of every value should stay in a core's own cache.
+// What is alive of its values at one time should stay in a core's own cache.
 constexpr double kSliceBytes = 512 * 1024;
 // Each slice writes its own copy of every sum (weight gradients), so its rows must be worth that.
 constexpr double kRowBytesPerPartialByte = 1.0;
@@ -36,7 +36,55 @@ bool runs_per_slice(const Graph& graph, const Node& node, int tasks) {
 
 struct Weight {
   double flops = 0, row_bytes = 0, partial_bytes = 0;
+  double alive_bytes = 0;  // of a row, at most at one time
 };
+
+// The value whose memory a view shows.
+ValueId viewed(const Graph& graph, ValueId id) {
+  for (;;) {
+    const std::int32_t producer = graph.value(id).producer;
+    if (producer < 0 || !graph.nodes()[static_cast<std::size_t>(producer)].op->view) return id;
+    id = graph.nodes()[static_cast<std::size_t>(producer)].inputs[0];
+  }
+}
+
+// The nodes that run slice by slice, in the order of the graph.
+double alive_bytes_of_a_row(const Graph& graph, const std::vector<int>& tasks) {
+  std::vector<std::size_t> last_reader(graph.values().size(), 0);
+  const auto each = [&](auto visit) {
+    for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+      const Node& node = graph.nodes()[i];
+      if (runs_per_slice(graph, node, tasks[i]) && !node.op->view) visit(i, node);
+    }
+  };
+  each([&](std::size_t i, const Node& node) {
+    for (const ValueId id : node.inputs) {
+      if (id != kNoValue) last_reader[static_cast<std::size_t>(viewed(graph, id))] = i;
+    }
+  });
+  double alive = 0, most = 0;
+  const auto bytes = [&](ValueId id) {
+    return graph.value(id).batched
+               ? static_cast<double>(graph.spec(id).size_bytes()) / static_cast<double>(graph.batch())
+               : 0.0;
+  };
+  std::vector<bool> made(graph.values().size());
+  each([&](std::size_t i, const Node& node) {
+    for (const ValueId id : node.outputs) alive += bytes(id), made[static_cast<std::size_t>(id)] = true;
+    most = std::max(most, alive);
+    const auto drop = [&](ValueId id) {
+      const auto index = static_cast<std::size_t>(id);
+      if (!made[index] || last_reader[index] > i) return;
+      alive -= bytes(id);
+      made[index] = false;
+    };
+    for (const ValueId id : node.inputs) {
+      if (id != kNoValue) drop(viewed(graph, id));
+    }
+    for (const ValueId id : node.outputs) drop(id);  // that nothing reads slice by slice
+  });
+  return most;
+}
 
 // What one row costs in the nodes that run slice by slice.
 Weight weigh(const Graph& graph, const std::vector<int>& tasks) {
@@ -53,6 +101,7 @@ Weight weigh(const Graph& graph, const std::vector<int>& tasks) {
           graph.value(id).batched ? bytes / batch : bytes;
     }
   }
+  weight.alive_bytes = alive_bytes_of_a_row(graph, tasks);
   return weight;
 }
 
@@ -61,7 +110,7 @@ std::int64_t choose_slice_rows(std::int64_t batch, const Weight& weight) {
   const double for_flops = kSliceFlops / std::max(weight.flops, 1.0);
   const double for_partials =
       kRowBytesPerPartialByte * weight.partial_bytes / std::max(weight.row_bytes, 1.0);
-  const double in_cache = kSliceBytes / std::max(weight.row_bytes, 1.0);
+  const double in_cache = kSliceBytes / std::max(weight.alive_bytes, 1.0);
   const double for_threads = std::min(kTileRows, static_cast<double>(batch) / kSmallBatchSlices);
   const double for_memory =
       weight.partial_bytes > kLargePartials ? static_cast<double>(batch) / kMostLargePartials : 1.0;

@@ -88,6 +88,18 @@ TEST(Predict, PlansPrintWithoutRunning) {
   EXPECT_EQ(model.steps(), 0);
 }
 
+// What a gradient leaves free counts no longer: or a deep network would be cut into more slices than its
+// copies of the weights' gradients are worth.
+TEST(Plan, SlicesAreCutByWhatIsAliveAtOneTime) {
+  std::vector<Layer> layers{Input({64})};
+  for (int i = 0; i < 64; ++i) layers.push_back(Dense(64, {.activation = relu}));
+  layers.push_back(Dense(1));
+  Sequential model(layers);
+  model.compile({.optimizer = Adam(), .loss = MeanSquaredError()});
+  EXPECT_THAT(model.plan({.batch_size = 32}).text, testing::HasSubstr("1 slice of up to 32 rows"));
+  EXPECT_THAT(model.plan({.batch_size = 256}).text, testing::HasSubstr("8 slices of up to 32 rows"));
+}
+
 TEST(Predict, PlansCountWhatTrainingWillAllocate) {
   const Table data = table(40);
   Sequential model = compiled_ffn();

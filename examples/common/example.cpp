@@ -62,6 +62,10 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   app.add_option("--batch-size", flags.batch_size, "samples per step")->check(CLI::Range(1, kMany));
   app.add_option("--lr", flags.learning_rate, "Adam's learning rate")->check(CLI::Range(0.0, 1e6));
   app.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N");
+  app.add_flag("--strict", flags.strict, "an error instead of falling back to another device or kernel");
+  app.add_flag("--tf32", flags.tf32, "on a GPU, let products and convolutions round their operands to TF32");
+  app.add_flag("--nondeterministic", flags.nondeterministic,
+               "on a GPU, allow engines whose sums differ in their last bits from run to run");
   app.add_option("--threads", flags.threads, "CPU threads, 0: all; the result does not depend on it")
       ->check(CLI::Range(0, 1024));
   app.add_option("--seed", flags.seed, "of the initial weights and the order of the samples");

@@ -20,6 +20,9 @@ struct Flags {
   std::int64_t batch_size = 32;
   double learning_rate = 0.001;
   std::string device = "auto";
+  bool strict = false;
+  bool tf32 = false;
+  bool nondeterministic = false;
   int threads = 0;
   std::uint64_t seed = 0;
   std::string data;
@@ -30,7 +33,14 @@ struct Flags {
   std::string plan_for = {};  // a device
   gpunn::TraceOptions trace = {};
 
-  gpunn::ModelOptions model() const { return {.device = device, .threads = threads, .seed = seed}; }
+  gpunn::ModelOptions model() const {
+    return {.device = device,
+            .strict = strict,
+            .threads = threads,
+            .seed = seed,
+            .allow_tf32 = tf32,
+            .deterministic = !nondeterministic};
+  }
 };
 
 // A flag that one example has beside those of all; what `value` points to holds the default.

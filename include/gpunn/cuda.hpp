@@ -22,9 +22,9 @@ struct Target {
   int architecture = 0;  // 90 for compute capability 9.0
   int multiprocessors = 1;
   std::size_t shared_per_block = 49'152;  // the opt-in limit, bytes
-  bool tf32 = false;                      // no option sets it yet: fp32 is strict
+  bool tf32 = false;                      // operands of products and convolutions may be rounded to TF32
   bool libraries = true;                  // cuBLASLt and cuDNN may be used; else kernels of ours alone
-  bool deterministic = true;              // the same bits every time; no option lets go of that yet
+  bool deterministic = true;              // the same bits every time
 };
 
 // One call of a bound node.
@@ -62,12 +62,15 @@ struct Implementation {
   std::size_t scratch = 0;  // bytes of device memory while the node runs
   std::string constants;    // bytes that are copied to the device when the node is bound
   int launches = 1;         // kernels that one call starts
+  std::string
+      fallback;  // what this stands in for, and why: told once, or refused; empty: it is what was wanted
   std::function<void(const Launch&)> run;
   // May be empty. Called once, when the node is bound, with the pointers of all its runs: for what depends on
-  // them, as a library's algorithm does. Returns what the plan should now name, and why; empty strings: what
-  // it named before.
+  // them, as a library's algorithm does. Returns what the plan should now say; empty strings and 0 launches:
+  // what it said before.
   struct Bound {
-    std::string name, why;
+    std::string name, why, fallback;
+    int launches = 0;
   };
   std::function<Bound(const Launch&)> prepare;
 };

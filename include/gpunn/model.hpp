@@ -37,11 +37,22 @@ struct ModelState;
 struct ModelOptions {
   std::string name = {};        // default: "sequential" or "functional"
   std::string device = "auto";  // "auto" (a GPU if there is one, else the cpu), "cpu", "cuda", "cuda:1", ...
-  // true: a device that is named here and cannot be had is a DeviceError; false: a warning, and the cpu.
-  // "auto" takes the cpu where there is no GPU, with a line in the log.
+  // true: a device that is named here and cannot be had is a DeviceError, and so is a product or convolution
+  // that cuBLASLt or cuDNN should compute and cannot; it names op, layer, shapes and reason. false: a
+  // warning, and the cpu, or a kernel of ours. "auto" takes the cpu where there is no GPU, with a line in the
+  // log.
   bool strict = false;
   int threads = 0;         // 0: as many as the process may use. The results do not depend on it.
   std::uint64_t seed = 0;  // of initial weights, dropout and, unless fit() is given another, shuffling
+  // On GPUs since Ampere: cuBLASLt and cuDNN may round the operands of products and convolutions to TF32 (10
+  // bits of mantissa, like half precision), which is several times as fast; sums stay fp32, and so do kernels
+  // of ours. The plan names the steps that do.
+  bool allow_tf32 = false;
+  // false: on a GPU cuBLASLt and cuDNN may take engines that add in whatever order things happen to be ready,
+  // so that equal seeds no longer give equal bits there.
+  bool deterministic = true;
+  // Both are told in the log and kept in what save() writes. On the cpu, and for TF32 on older GPUs, neither
+  // changes anything, and the log says so.
 };
 
 struct TrainingOptions {
@@ -100,7 +111,8 @@ struct PlanOptions {
   std::string device = {};
 };
 
-// What a step will do and use. Nothing of it has been allocated.
+// What a step will do and use. Nothing of it has been allocated. Once the model has run such a step, the plan
+// is that of the run: with the algorithms that were chosen when it was bound, and what fell back then.
 struct StepPlan {
   std::string text;  // tables for people
   std::string json;
@@ -176,9 +188,10 @@ class GPUNN_API Model {
   // By name and shape, all or nothing. Throws DataError naming the first that is missing or does not fit.
   void load_weights(const std::filesystem::path& path);
 
-  // A model for predict() alone, in another thread if you like, that shares these weights (training the
-  // original changes them under it). On the cpu only: throws UsageError on other devices, whose copy of the
-  // weights belongs to one model.
+  // A model for predict() alone, in another thread if you like, that shares these weights and may outlive the
+  // original. On a GPU it has a stream of its own, and may run while the original trains: each of its batches
+  // then sees the weights between two steps (or groups of them), whichever was the last. On the cpu it must
+  // not: training changes the weights under it. On either, nobody may read or write weight() meanwhile.
   Model clone_for_inference() const;
 
  protected:

@@ -396,9 +396,9 @@ class CpuBackend final : public Backend {
   bool slices_batch() const override { return true; }
   bool computes(std::string_view op) const override { return has_implementation(op); }
 
-  Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
+  Choice choose(const OpCall& call, std::int64_t slice_rows, const Policy&) const override {
     Implementation chosen = find_implementation(call.op)(call, {slice_rows});
-    return {std::move(chosen.name), std::move(chosen.why), chosen.scratch, chosen.tasks, 0};
+    return {std::move(chosen.name), std::move(chosen.why), chosen.scratch, chosen.tasks, 0, {}};
   }
 
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,

@@ -8,6 +8,8 @@
 namespace gpunn::cuda {
 namespace {
 
+constexpr int kFirstWithTf32 = 80;
+
 // What plans need: a description of the device.
 class PlanningBackend : public Backend {
  public:
@@ -16,17 +18,23 @@ class PlanningBackend : public Backend {
   bool slices_batch() const override { return false; }
   bool computes(std::string_view op) const override { return find_implementation(op) != nullptr; }
 
-  Choice choose(const OpCall& call, std::int64_t) const override {
+  Policy in_effect(Policy asked) const override {
+    asked.allow_tf32 = asked.allow_tf32 && target_.architecture >= kFirstWithTf32;
+    return asked;
+  }
+
+  Choice choose(const OpCall& call, std::int64_t, const Policy& policy) const override {
     const Implement implement = find_implementation(call.op);
     if (implement == nullptr)
       throw UsageError("op '" + std::string(call.op) + "' has no implementation on cuda", call.where);
-    Implementation chosen = implement(call, target_);
+    Implementation chosen = implement(call, target_under(policy));
     Choice choice;
     choice.name = std::move(chosen.name);
     choice.why = std::move(chosen.why);
     choice.scratch = chosen.scratch;
     choice.tasks = 1;
     choice.launches = chosen.launches;
+    choice.fallback = std::move(chosen.fallback);
     return choice;
   }
 
@@ -35,6 +43,12 @@ class PlanningBackend : public Backend {
   }
 
  protected:
+  Target target_under(const Policy& policy) const {
+    Target target = target_;
+    target.tf32 = policy.allow_tf32, target.deterministic = policy.deterministic;
+    return target;
+  }
+
   Target target_;
 };
 
@@ -46,7 +60,8 @@ class CudaBackend final : public PlanningBackend {
   }
 
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool&) const override {
-    return cuda::bind(device_, target_, std::move(planned), variables, options_);
+    const Target target = target_under(planned.plan.policy);
+    return cuda::bind(device_, target, std::move(planned), variables, options_);
   }
 
  private:

@@ -50,14 +50,21 @@ Node node_of(const Target& target, ConvolutionPass pass, const kernels::ConvGeom
   return node;
 }
 
+std::string name_of(const ConvolutionEngine& engine) {
+  return "cudnn engine " + std::to_string(engine.number) + (engine.tf32 ? " (TF32)" : "") +
+         (engine.deterministic ? "" : " (not deterministic)");
+}
+
 Implementation implement_convolution(const Target& target, Node node) {
   LibraryCall library;
   if (node.own.why.empty()) {
     const auto engine = find_engine(target, node.convolution, node.own.why);
     if (engine) {
-      library.name = "cudnn engine " + std::to_string(engine->number);
+      library.name = name_of(*engine);
       library.why = "the first of its heuristic " + engine->heuristic;
       library.scratch = engine->workspace;
+    } else {
+      node.own.fallback = instead_of("cudnn", node.own.name, node.own.why);
     }
   }
   library.bind = [convolution = node.convolution, pointers = node.pointers, booked = library.scratch,
@@ -67,9 +74,7 @@ Implementation implement_convolution(const Target& target, Node node) {
     const auto plan = ConvolutionPlan::bind(libraries.cudnn(), convolution, pointers(l), deterministic,
                                             l.scratch, booked, why);
     if (!plan) return {{}, why, {}};
-    return {"cudnn engine " + std::to_string(plan->engine()), {}, [plan = *plan](const Launch& now) {
-              plan.run(now.stream);
-            }};
+    return {name_of(plan->engine()), {}, [plan = *plan](const Launch& now) { plan.run(now.stream); }};
   };
   return library_or_own(std::move(library), std::move(node.after), std::move(node.own));
 }

@@ -22,7 +22,7 @@ std::size_t InnerProducts::add(InnerProduct inner) {
   };
   Product product = product_of(target_, shape, inner.sums);
   product.gemm = inner.gemm;
-  product.gemm.tf32 = target_.tf32;
+  product.gemm.tf32 = target_.tf32, product.gemm.deterministic = target_.deterministic;
   product.pointers = operands;
   product.own.run = [=](const Launch& l) {
     const LtPointers at = operands(l);
@@ -46,6 +46,7 @@ std::size_t InnerProducts::add(InnerProduct inner) {
                 product.own);
   }
   products_.push_back(implement_product(target_, std::move(product)));
+  times_.push_back(inner.times);
   return products_.size() - 1;
 }
 
@@ -62,17 +63,24 @@ std::string InnerProducts::engines() const {
 }
 
 std::function<Implementation::Bound(const Launch&)> InnerProducts::prepare(std::shared_ptr<const Bound> bound,
-                                                                           const std::string& why) {
-  return [bound = std::move(bound), why](const Launch& l) {
+                                                                           const std::string& why,
+                                                                           int launches) {
+  return [bound = std::move(bound), why, launches](const Launch& l) {
     Launch shifted = l;
     shifted.scratch = static_cast<std::byte*>(l.scratch) + bound->workspace_at;
     std::set<std::string> names;
-    for (const Implementation& product : bound->products) {
-      std::string name;
-      if (product.prepare) name = product.prepare(shifted).name;
-      names.insert(name.empty() ? product.name : name);
+    Implementation::Bound node;
+    node.launches = launches;
+    for (std::size_t i = 0; i < bound->products.size(); ++i) {
+      const Implementation& product = bound->products[i];
+      Implementation::Bound now;
+      if (product.prepare) now = product.prepare(shifted);
+      names.insert(now.name.empty() ? product.name : now.name);
+      if (now.launches > 0) node.launches += bound->times[i] * (now.launches - product.launches);
+      if (!now.fallback.empty()) node.fallback = std::move(now.fallback);
     }
-    return Implementation::Bound{{}, why + "; products by " + joined(names)};
+    node.why = why + "; products by " + joined(names);
+    return node;
   };
 }
 

@@ -23,6 +23,7 @@ struct ScratchPart {
 struct InnerProduct {
   LtGemm gemm;                                             // bias: added to the product
   std::function<LtPointers(const Launch& node)> operands;  // `bias`: what is added, or where sums go
+  int times = 1;                                           // in a run of the node
   bool sums = false;  // of the layout tn: also the sums over k of b's columns, to `bias`
   kernels::Accumulate sums_mode = kernels::Accumulate::overwrite;
 };
@@ -45,25 +46,28 @@ class InnerProducts {
   struct Bound {
     std::size_t workspace_at = 0;
     std::vector<Implementation> products;
+    std::vector<int> times;
     void run(std::size_t product, Launch node) const {
       node.scratch = static_cast<std::byte*>(node.scratch) + workspace_at;
       products[product].run(node);
     }
   };
   std::shared_ptr<const Bound> bound() const {
-    return std::make_shared<const Bound>(Bound{buffers_, products_});
+    return std::make_shared<const Bound>(Bound{buffers_, products_, times_});
   }
   std::size_t scratch() const;
   int launches(std::size_t product) const { return products_[product].launches; }
   std::string engines() const;  // "cublaslt", "own gemm", or both
-  // Chooses the library's algorithms; Bound::why is `why` with the engines there are now.
+  // Chooses the library's algorithms; Bound::why is `why` with the engines there are now, and its launches
+  // are those of the node as it was planned, with what the products have more or fewer now.
   static std::function<Implementation::Bound(const Launch&)> prepare(std::shared_ptr<const Bound> bound,
-                                                                     const std::string& why);
+                                                                     const std::string& why, int launches);
 
  private:
   const Target& target_;
   std::size_t buffers_ = 0;
   std::vector<Implementation> products_;
+  std::vector<int> times_;
 };
 
 }  // namespace gpunn::cuda

@@ -2,15 +2,20 @@
 
 #include <algorithm>
 
-#include "src/core/log.hpp"
+#include "src/core/text.hpp"
 
 namespace gpunn::cuda {
+
+std::string instead_of(const std::string& wanted, const std::string& name, const std::string& why) {
+  return cat(wanted, " is replaced by ", name, ": ", why);
+}
 
 Implementation library_or_own(LibraryCall library, Afterwards after, OwnKernel own) {
   Implementation made;
   if (!own.why.empty()) {
     made.name = std::move(own.name), made.why = std::move(own.why);
     made.scratch = own.scratch, made.launches = own.launches;
+    made.fallback = std::move(own.fallback);
     made.run = std::move(own.run);
     return made;
   }
@@ -19,13 +24,11 @@ Implementation library_or_own(LibraryCall library, Afterwards after, OwnKernel o
   made.launches = 1 + after.launches;
   // Shared by both closures; empty until bound, and for good where the library refuses.
   const auto call = std::make_shared<std::function<void(const Launch&)>>();
-  made.prepare = [=, name = own.name](const Launch& l) -> Implementation::Bound {
+  made.prepare = [=, name = own.name, launches = own.launches](const Launch& l) -> Implementation::Bound {
     auto bound = library.bind(l, *static_cast<Libraries*>(l.libraries));
     *call = std::move(bound.run);
-    if (*call) return {bound.name, bound.why};
-    log_once(name + bound.why, LogLevel::warning,
-             library.name + " is replaced by " + name + ": " + bound.why);
-    return {name, bound.why};
+    if (*call) return {bound.name, bound.why, {}, 0};
+    return {name, bound.why, instead_of(library.name, name, bound.why), launches};
   };
   made.run = [=, run = std::move(own.run)](const Launch& l) {
     if (!*call) return run(l);

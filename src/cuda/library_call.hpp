@@ -15,7 +15,8 @@ inline constexpr double kLaunchFlops = 32e6;
 // A kernel of ours that does the whole node.
 struct OwnKernel {
   std::string name;
-  std::string why;  // why the library does not do it; empty: it does
+  std::string why;       // why the library does not do it; empty: it does
+  std::string fallback;  // where the library was wanted: as in Implementation
   std::function<void(const Launch&)> run;
   int launches = 1;
   std::size_t scratch = 0;
@@ -39,6 +40,9 @@ struct LibraryCall {
 };
 
 Implementation library_or_own(LibraryCall library, Afterwards after, OwnKernel own);
+
+// Implementation::fallback of a library that was wanted.
+std::string instead_of(const std::string& wanted, const std::string& name, const std::string& why);
 
 // For what the library cannot do in the same launch: behind it where the node is large, else our kernel,
 // which can.

@@ -20,7 +20,7 @@ std::size_t workspace_limit(const Target& target, const kernels::Gemm& gemm) {
 Product product_of(const Target& target, const kernels::Gemm& shape, bool column_sums) {
   Product product;
   product.gemm.shape = shape;
-  product.gemm.tf32 = target.tf32;
+  product.gemm.tf32 = target.tf32, product.gemm.deterministic = target.deterministic;
   product.pointers = [](const Launch& l) { return LtPointers{l.in(0), l.in(1), l.out(0)}; };
   product.own.name = "own gemm";
   product.own.scratch =
@@ -34,15 +34,17 @@ Product product_of(const Target& target, const kernels::Gemm& shape, bool column
 
 Implementation implement_product(const Target& target, Product product) {
   LibraryCall library;
-  library.name = "cublaslt";
+  const std::string rounding = product.gemm.tf32 ? " (TF32)" : "";
+  library.name = "cublaslt" + rounding;
   library.why = "algorithm chosen at bind";
   library.scratch = workspace_limit(target, product.gemm.shape);
-  library.bind = [gemm = product.gemm, pointers = product.pointers, limit = library.scratch](
+  library.bind = [rounding, gemm = product.gemm, pointers = product.pointers, limit = library.scratch](
                      const Launch& l, Libraries& libraries) -> LibraryCall::Bound {
     std::string why;
     const auto plan = LtPlan::choose(libraries.cublaslt(), gemm, pointers(l), limit, why);
     if (!plan) return {{}, why, {}};
-    return {"cublaslt algorithm " + std::to_string(plan->algorithm()), "the first of its heuristic",
+    return {"cublaslt algorithm " + std::to_string(plan->algorithm()) + rounding,
+            "the first of its heuristic",
             [plan = *plan](const Launch& now) { plan.run(now.stream, now.scratch); }};
   };
   return library_or_own(std::move(library), std::move(product.after), std::move(product.own));

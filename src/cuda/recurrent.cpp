@@ -172,6 +172,7 @@ void add_s_products(const RecurrentCall& layer, InnerProducts& inner, Forward& f
   const std::int64_t width = units * layer.gates / layer.s_parts();
   for (std::int64_t part = 0; part < layer.s_parts(); ++part) {
     InnerProduct product;
+    product.times = static_cast<int>(layer.shape().steps);
     product.gemm.shape = {Layout::nn, rows, width, units};
     product.gemm.bias = layer.two_biases();
     const bool reset = layer.resets_before() && part == 2;
@@ -237,7 +238,7 @@ Implementation recurrent_forward(const OpCall& call, const Target& target) {
   const int each = launches_of(inner, forward.s_products) + 1 + (layer.resets_before() ? 1 : 0);
   made.launches +=
       by_steps ? 1 + (layer.steps.split_s ? 1 : 0) + each * static_cast<int>(layer.shape().steps) : 1;
-  made.prepare = InnerProducts::prepare(forward.products, layer.why);
+  made.prepare = InnerProducts::prepare(forward.products, layer.why, made.launches);
   made.run = [forward, by_steps](const Launch& l) {
     forward.run_x(l);
     const kernels::RecurrentForward f = forward.arguments(l);

@@ -116,6 +116,7 @@ void add_s_products(Backward& backward, InnerProducts& inner) {
                      width = units * layer.gates / parts;
   for (std::int64_t part = 0; part < parts; ++part) {
     InnerProduct product;
+    product.times = static_cast<int>(layer.shape().steps);
     product.gemm.shape = {Layout::nt, rows, units, width};
     product.operands = [=, split = layer.steps.split_s, ds = backward.ds, back = backward.back,
                         recurrent = backward.recurrent](const Launch& l) {
@@ -291,7 +292,7 @@ Implementation recurrent_backward(const OpCall& call, const Target& target) {
   made.why = layer.why + "; products by " + inner.engines();
   made.scratch = inner.scratch();
   made.launches = count_launches(backward, inner);
-  made.prepare = InnerProducts::prepare(backward.products, layer.why);
+  made.prepare = InnerProducts::prepare(backward.products, layer.why, made.launches);
   made.run = [backward](const Launch& l) { backward.run(l); };
   return made;
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 
+#include "src/core/text.hpp"
 #include "src/cpu/executor.hpp"
 #include "src/graph/null_backend.hpp"
 
@@ -25,6 +26,14 @@ Backends& backends() {
 }
 
 }  // namespace
+
+void refuse_fallback(const OpCall& call, std::string_view layer, std::string_view fallback) {
+  std::string shapes;
+  for (const Spec& input : call.inputs) shapes += (shapes.empty() ? "" : ", ") + to_string(input.shape);
+  throw DeviceError(cat(layer.empty() ? "" : cat(layer, ": "), call.op, " (inputs ", shapes, "): ", fallback,
+                        "; strict refuses what stands in for something else"),
+                    call.where);
+}
 
 const Backend& find_backend(std::string_view device) {
   Backends& all = backends();

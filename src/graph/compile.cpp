@@ -29,6 +29,7 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
   passes::Rewriter(planned.graph).finish();
   Plan& plan = planned.plan;
   plan.device = options.device;
+  plan.policy = find_backend(options.device).in_effect(options.policy);
   plan.threads = threads;
   schedule(planned.graph, find_backend(options.device), plan);
   if (!plan.sliced) explain_launches(planned.graph, plan);

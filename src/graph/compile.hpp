@@ -12,6 +12,7 @@ namespace gpunn {
 struct CompileOptions {
   std::string device = "cpu";
   bool fuse = true;  // false: every op as it was emitted (the oracle for the passes)
+  Policy policy = {};
 };
 
 // The passes over a forward graph, to be run before gradients(): epilogues, losses with their activations,

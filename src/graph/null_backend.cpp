@@ -30,8 +30,8 @@ class NullBackend final : public Backend {
  public:
   bool slices_batch() const override { return cpu_->slices_batch(); }
   bool computes(std::string_view op) const override { return cpu_->computes(op); }
-  Choice choose(const OpCall& call, std::int64_t slice_rows) const override {
-    return cpu_->choose(call, slice_rows);
+  Choice choose(const OpCall& call, std::int64_t slice_rows, const Policy& policy) const override {
+    return cpu_->choose(call, slice_rows, policy);
   }
   std::unique_ptr<Executable> bind(Planned planned, VariableStore&, ThreadPool&) const override {
     return std::make_unique<NullExecutable>(std::move(planned));

@@ -101,6 +101,14 @@ std::string ratio(std::size_t bytes, std::size_t bound) {
   return text;
 }
 
+std::string arithmetic_of(const Policy& policy) {
+  std::string text = policy.allow_tf32
+                         ? "TF32 in the steps that name it, fp32 in all others, kernels of ours among them"
+                         : "fp32";
+  return text + (policy.deterministic ? "; the same bits every time"
+                                      : "; sums may be added in another order each time");
+}
+
 }  // namespace
 
 Cost Plan::total_cost() const {
@@ -119,7 +127,7 @@ std::string Plan::to_text() const {
                                  : std::to_string(launches) + (launches == 1 ? " launch" : " launches");
   std::string text = "Plan for " + device + ", batch " + std::to_string(batch) + ": " + cut + ", " +
                      as_flops(total.flops) + ", " + as_bytes(total.bytes) +
-                     " read and written per step\n\nSteps\n";
+                     " read and written per step\nArithmetic: " + arithmetic_of(policy) + "\n\nSteps\n";
   // Slices are what a CPU plan is cut into, launches a GPU's.
   std::vector<std::string> header = {"#",  sliced ? "region" : "launches", "layer", "op", "implementation",
                                      "why"};
@@ -175,6 +183,7 @@ std::string Plan::to_json() const {
   const Cost total = total_cost();
   json["device"] = device;
   json["batch"] = batch;
+  json["arithmetic"] = {{"allow_tf32", policy.allow_tf32}, {"deterministic", policy.deterministic}};
   json["slices"] = slices;
   json["slice_rows"] = slice_rows;
   json["threads"] = workers;

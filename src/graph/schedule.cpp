@@ -287,7 +287,7 @@ void schedule(const Graph& graph, const Backend& backend, Plan& plan) {
   std::vector<int> tasks;
   for (const Node& node : graph.nodes()) {
     const auto call = graph.call(node);
-    const int wanted = node.op->view ? 0 : backend.choose(call.call, 0).tasks;
+    const int wanted = node.op->view ? 0 : backend.choose(call.call, 0, plan.policy).tasks;
     tasks.push_back(backend.slices_batch() ? wanted : kWhole);
   }
   plan.sliced = backend.slices_batch();
@@ -304,7 +304,9 @@ void schedule(const Graph& graph, const Backend& backend, Plan& plan) {
       continue;
     }
     const auto call = graph.call(node);
-    const Choice chosen = backend.choose(call.call, plan.slice_rows);
+    const Choice chosen = backend.choose(call.call, plan.slice_rows, plan.policy);
+    if (plan.policy.strict && !chosen.fallback.empty())
+      refuse_fallback(call.call, node.layer, chosen.fallback);
     step.implementation = chosen.name;
     step.why = chosen.why;
     step.scratch = chosen.scratch;

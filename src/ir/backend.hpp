@@ -67,7 +67,12 @@ struct Choice {
   std::size_t scratch = 0;  // bytes: of each thread on the cpu, of the node on a gpu
   int tasks = 0;            // 0: may run slice by slice
   int launches = 0;         // kernels started, on a gpu
+  std::string fallback;     // what it stands in for, and why; empty: it is what was wanted
 };
+
+// Throws the DeviceError of a fallback where Policy::strict is set: op, layer, shapes, reason, user's line.
+[[noreturn]] GPUNN_API void refuse_fallback(const OpCall& call, std::string_view layer,
+                                            std::string_view fallback);
 
 class Backend {
  public:
@@ -75,7 +80,14 @@ class Backend {
   // Whether the batch is cut into slices; else every node sees all rows, one node at a time.
   virtual bool slices_batch() const = 0;
   virtual bool computes(std::string_view op) const = 0;  // whether it has an implementation of that op
-  virtual Choice choose(const OpCall& call, std::int64_t slice_rows) const = 0;
+  // What of a policy has an effect. Unless a device says otherwise it computes in fp32, the same bits every
+  // time.
+  virtual Policy in_effect(Policy asked) const {
+    asked.allow_tf32 = false, asked.deterministic = true;
+    return asked;
+  }
+  virtual Choice choose(const OpCall& call, std::int64_t slice_rows, const Policy& policy) const = 0;
+  // Under the policy of the plan.
   virtual std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,
                                            ThreadPool& pool) const = 0;
 };

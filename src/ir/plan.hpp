@@ -10,6 +10,13 @@
 
 namespace gpunn {
 
+// What a user lets a device do.
+struct Policy {
+  bool allow_tf32 = false;    // products and convolutions may round their operands to TF32
+  bool deterministic = true;  // the same bits every time
+  bool strict = false;        // what stands in for something else is an error
+};
+
 // Where the planner put a value.
 enum class Residence : std::uint8_t {
   external,  // a variable, or memory of the caller
@@ -37,7 +44,7 @@ struct PlannedNode {
   std::size_t scratch = 0;         // bytes per thread
   std::size_t scratch_offset = 0;  // in the workspace: nodes side by side on a gpu have each their own
   int launches = 0;                // kernels started, on a gpu
-  std::string apart;        // there: why it is not one launch with the step before it
+  std::string apart;               // there: why it is not one launch with the step before it
   Cost cost;
 };
 
@@ -52,6 +59,7 @@ struct Region {
 
 struct Plan {
   std::string device;
+  Policy policy;       // as far as it has an effect on that device
   bool sliced = true;  // the batch is cut into slices; else a node sees all rows, one node at a time
   std::int64_t batch = 0, slice_rows = 0, slices = 1;
   int threads = 1, workers = 1;    // workers: threads that this plan has work for

@@ -1,5 +1,7 @@
 #include "src/ir/variables.hpp"
 
+#include <cstring>
+
 namespace gpunn {
 namespace {
 
@@ -52,7 +54,7 @@ void VariableStore::allocate(bool for_training, int slots) {
     Tensor& buffer = made[index_of(store)];
     // At least one element, so that a buffer that was made is never null.
     const auto floats = static_cast<std::int64_t>(std::max(bytes(store), sizeof(float)) / sizeof(float));
-    if (base(store) == nullptr) buffer = Tensor(Shape{floats});
+    if (base(store) == nullptr) buffer = Tensor(Shape{floats});  // on a device: when the next step is bound
   }
   buffers_ = made;
 }
@@ -64,26 +66,55 @@ constexpr Store kMirrored[] = {Store::parameters, Store::gradients, Store::state
 
 }  // namespace
 
-void VariableStore::attach(std::shared_ptr<VariableMirror> mirror) {
-  download();
-  mirror_ = std::move(mirror);
-  host_newer_ = true;
+std::shared_ptr<VariableMirror> VariableStore::mirror_for(
+    const std::function<bool(VariableMirror&)>& fits,
+    const std::function<std::shared_ptr<VariableMirror>()>& make) {
+  const std::scoped_lock lock(copies_->guard);
+  auto mirror = copies_->mirror;
+  if (mirror == nullptr || !fits(*mirror)) mirror = make();
+  if (mirror != copies_->mirror || mirror->lacks_part_of(*this)) {
+    download();
+    mirror->extend(*this);
+    copies_->mirror = mirror;
+    copies_->host_newer = true;
+  }
+  return mirror;
+}
+
+VariableStore VariableStore::share() const {
+  VariableStore other = *this;
+  other.context_ = nullptr;
+  return other;
 }
 
 void VariableStore::before_device_run() {
-  if (!host_newer_) return;
+  const std::scoped_lock lock(copies_->guard);
+  if (!copies_->host_newer) return;
   for (const Store store : kMirrored) {
-    if (base(store) != nullptr) mirror_->upload(store, base(store));
+    if (base(store) != nullptr) copies_->mirror->upload(store, base(store));
   }
-  host_newer_ = false;
+  copies_->host_newer = false;
+}
+
+void VariableStore::after_device_update() {
+  const std::scoped_lock lock(copies_->guard);
+  copies_->device_newer = true;
 }
 
 void VariableStore::download() const {
-  if (!device_newer_ || mirror_ == nullptr) return;
+  if (!copies_->device_newer || copies_->mirror == nullptr) return;
   for (const Store store : kMirrored) {
-    if (base(store) != nullptr) mirror_->download(store, base(store));
+    if (base(store) != nullptr) copies_->mirror->download(store, base(store));
   }
-  device_newer_ = false;
+  copies_->device_newer = false;
+}
+
+void VariableStore::clear(Store store) {
+  if (base(store) == nullptr) return;
+  const std::scoped_lock lock(copies_->guard);
+  download();
+  copies_->host_newer = true;
+  std::memset(base(store), 0, bytes(store));
 }
 
 std::byte* VariableStore::base(Store store) const {
@@ -95,8 +126,11 @@ Tensor VariableStore::view(Store store, int variable) const {
   const Tensor& buffer = buffers_[index_of(store)];
   if (base(store) == nullptr)
     throw UsageError("variable '" + v.name + "' has no memory yet: build the model first");
-  download();
-  host_newer_ = true;
+  {
+    const std::scoped_lock lock(copies_->guard);
+    download();
+    copies_->host_newer = true;
+  }
   const auto begin = static_cast<std::int64_t>(v.offset / sizeof(float));
   return buffer.rows(begin, begin + v.spec.shape.elements()).reshape(v.spec.shape);
 }

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -23,13 +25,25 @@ struct Variable {
   std::size_t offset = 0;  // bytes into the parameters (trainable) or state buffer
 };
 
+class VariableStore;
+
 // The buffers' copy in the memory of a device. The store keeps track of which copy is the newer one.
 class VariableMirror {
  public:
   virtual ~VariableMirror() = default;
-  virtual std::byte* base(Store store) const = 0;  // device memory
+  virtual std::byte* base(Store store) const = 0;  // device memory; null: it has no copy of that
+  virtual bool lacks_part_of(const VariableStore& store) const = 0;
+  // Makes what is missing, all or nothing: throws OutOfMemory. What is there stays where it is.
+  virtual void extend(const VariableStore& store) = 0;
+  // Both wait for what the device is doing, and do nothing for a buffer that it has no copy of.
   virtual void upload(Store store, const std::byte* from) = 0;
-  virtual void download(Store store, std::byte* to) = 0;  // waits for what the device is doing
+  virtual void download(Store store, std::byte* to) = 0;
+};
+
+// What a device keeps for one model beside the variables: not shared with its clones.
+class DeviceContext {
+ public:
+  virtual ~DeviceContext() = default;
 };
 
 class GPUNN_API VariableStore {
@@ -52,12 +66,20 @@ class GPUNN_API VariableStore {
   Tensor gradient(int variable) const;   // likewise; throws UsageError when not allocated for training
   Tensor slot(int variable, int slot) const;
 
-  // Once a device works on the variables, its mirror is attached; views are then up to date when they are
-  // taken.
-  void attach(std::shared_ptr<VariableMirror> mirror);
-  const std::shared_ptr<VariableMirror>& mirror() const { return mirror_; }
-  void before_device_run();                             // uploads what the host may have changed
-  void after_device_update() { device_newer_ = true; }  // the device changed them
+  // Sets every element of a buffer to 0, if there is one.
+  void clear(Store store);
+
+  // The same variables for another model: one memory, on the host and on a device.
+  VariableStore share() const;
+
+  // The mirror, complete; `make` makes one where there is none that `fits`. Views are up to date when they
+  // are taken.
+  std::shared_ptr<VariableMirror> mirror_for(const std::function<bool(VariableMirror&)>& fits,
+                                             const std::function<std::shared_ptr<VariableMirror>()>& make);
+  void before_device_run();    // uploads what the host may have changed
+  void after_device_update();  // the device changed them
+  const std::shared_ptr<DeviceContext>& context() const { return context_; }
+  void set_context(std::shared_ptr<DeviceContext> context) { context_ = std::move(context); }
 
   Place place(int variable) const { return {store_of(variable), variables_[index(variable)].offset}; }
   Place gradient_place(int variable) const { return {Store::gradients, variables_[index(variable)].offset}; }
@@ -68,14 +90,20 @@ class GPUNN_API VariableStore {
     return variables_[index(variable)].trainable ? Store::parameters : Store::state;
   }
   Tensor view(Store store, int variable) const;
-  void download() const;
+  void download() const;  // REQUIRES: copies_->guard is held
 
   std::vector<Variable> variables_;
   std::size_t parameter_bytes_ = 0, state_bytes_ = 0;
   std::array<Tensor, 10> buffers_;  // by Store; arena, input and output stay empty
-  std::shared_ptr<VariableMirror> mirror_;
-  // A view lets the host write as well, so taking one makes the host's copy the one to upload.
-  mutable bool host_newer_ = true, device_newer_ = false;
+  // Shared by all that share the variables.
+  struct Copies {
+    std::mutex guard;
+    std::shared_ptr<VariableMirror> mirror;
+    // A view lets the host write as well, so taking one makes the host's copy the one to upload.
+    bool host_newer = true, device_newer = false;
+  };
+  std::shared_ptr<Copies> copies_ = std::make_shared<Copies>();
+  std::shared_ptr<DeviceContext> context_;
 };
 
 }  // namespace gpunn

@@ -174,9 +174,13 @@ StepPlan Model::plan(PlanOptions options) const {
   const train::StepKey key = train::planned_step(state_->network, training, *mode, options);
   const std::string device =
       options.device.empty() ? state_->options.device : resolve_plan_device(options.device);
+  if (options.device.empty()) {
+    if (const Executable* bound = state_->steps.find(key))
+      return {bound->plan().to_text(), bound->plan().to_json()};
+  }
   const Planned planned =
       plan_graph(train::build_step(state_->network, state_->variables, training, key, device),
-                 state_->variables, state_->threads(), {.device = device});
+                 state_->variables, state_->threads(), {.device = device, .policy = state_->policy()});
   return {planned.plan.to_text(), planned.plan.to_json()};
 }
 
@@ -226,13 +230,8 @@ void Model::stop_training() {
 }
 
 Model Model::clone_for_inference() const {
-  // A device's copy of the weights belongs to one model and one stream.
-  if (state_->options.device != "cpu") {
-    throw UsageError(cat("clone_for_inference: the model is on ", state_->options.device,
-                         ", and only models on the cpu share their weights: save it and load it instead"));
-  }
   auto clone = std::make_unique<ModelState>(state_->network, state_->options, state_->kind, SourceLocation{});
-  clone->variables = state_->variables;  // the same memory
+  clone->variables = state_->variables.share();
   clone->inference_only = true;
   return Model(std::move(clone));
 }

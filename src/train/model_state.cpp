@@ -1,17 +1,37 @@
 #include "src/train/model_state.hpp"
 
-#include <cstring>
-
+#include "src/core/log.hpp"
 #include "src/core/text.hpp"
 #include "src/graph/devices.hpp"
 #include "src/train/objectives.hpp"
 
 namespace gpunn {
 
+namespace {
+
+// Once per process, device and choice.
+void tell_choices(const Policy& asked, const std::string& device) {
+  const Policy effect = find_backend(device).in_effect(asked);
+  const auto tell = [](const std::string& message) { log_once(message, LogLevel::info, message); };
+  if (asked.allow_tf32) {
+    tell(effect.allow_tf32
+             ? cat("allow_tf32: on ", device, " products and convolutions of the libraries may round to TF32")
+             : cat("allow_tf32 changes nothing: ", device, " computes in fp32"));
+  }
+  if (!asked.deterministic) {
+    tell(effect.deterministic
+             ? cat("deterministic = false changes nothing: ", device, " gives the same bits every time")
+             : cat("deterministic = false: on ", device, " equal seeds need not give equal bits"));
+  }
+}
+
+}  // namespace
+
 ModelState::ModelState(nn::Network net, ModelOptions opts, std::string kind_name, SourceLocation where)
     : network(std::move(net)), options(std::move(opts)), kind(std::move(kind_name)) {
   if (options.threads < 0) throw UsageError(cat("threads is ", options.threads), where);
   options.device = resolve_device(options.device, options.strict);
+  tell_choices(policy(), options.device);
   if (options.name.empty()) options.name = kind == "Sequential" ? "sequential" : "functional";
   network.declare(variables);
 }
@@ -22,11 +42,7 @@ void ModelState::initialize() {
 }
 
 void ModelState::allocate_training() {
-  const int slots = train::slots(training->optimizer);
-  // What was bound before has a device's copy of the variables without these buffers; a new copy takes over.
-  const Store last = slots == 0 ? Store::gradients : slots == 1 ? Store::slot0 : Store::slot1;
-  if (variables.base(Store::gradients) == nullptr || variables.base(last) == nullptr) steps.clear();
-  variables.allocate(true, slots);
+  variables.allocate(true, train::slots(training->optimizer));
 }
 
 int ModelState::threads() const {
@@ -43,7 +59,8 @@ Executable& ModelState::executable(const train::StepKey& key) {
   if (Executable* known = steps.find(key)) return *known;
   if (!pool_) pool_ = std::make_unique<ThreadPool>(threads());
   Graph graph = train::build_step(network, variables, training ? &*training : nullptr, key, options.device);
-  return steps.add(key, gpunn::compile(std::move(graph), variables, *pool_, {.device = options.device}));
+  return steps.add(key, gpunn::compile(std::move(graph), variables, *pool_,
+                                       {.device = options.device, .policy = policy()}));
 }
 
 void ModelState::set_training(TrainingOptions chosen) {
@@ -51,9 +68,8 @@ void ModelState::set_training(TrainingOptions chosen) {
   learning_rate = training->optimizer.learning_rate;
   step = epoch = 0;
   steps.clear();
-  for (const Store slot : {Store::slot0, Store::slot1}) {
-    if (std::byte* base = variables.base(slot)) std::memset(base, 0, variables.bytes(slot));
-  }
+  variables.clear(Store::slot0);
+  variables.clear(Store::slot1);
 }
 
 }  // namespace gpunn

@@ -32,6 +32,7 @@ struct ModelState {
   void set_training(TrainingOptions chosen);  // as if never trained, but for the weights
   void allocate_training();                   // gradients and the optimizer's slots
   int threads() const;
+  Policy policy() const { return {options.allow_tf32, options.deterministic, options.strict}; }
   // The step for `key`, planned and bound when it is first asked for.
   Executable& executable(const train::StepKey& key);
   // Throws UsageError, naming `function`, unless the model can be trained.

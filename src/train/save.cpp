@@ -4,6 +4,7 @@
 
 #include "gpunn/io.hpp"
 #include "gpunn/model.hpp"
+#include "src/core/log.hpp"
 #include "src/core/text.hpp"
 #include "src/train/model_state.hpp"
 #include "src/train/objectives.hpp"
@@ -26,6 +27,8 @@ Json architecture(const ModelState& state) {
                {"class_name", state.kind},
                {"name", state.options.name},
                {"seed", state.options.seed}};
+  const Policy policy = find_backend(state.options.device).in_effect(state.policy());
+  json["arithmetic"] = {{"allow_tf32", policy.allow_tf32}, {"deterministic", policy.deterministic}};
   json["inputs"] = Json::array();
   for (std::size_t i = 0; i < network.inputs(); ++i) {
     json["inputs"].push_back({{"name", network.input_names()[i]},
@@ -153,6 +156,19 @@ void restore_training(ModelState& state, const Json& json, const io::Safetensors
   copy_into(slots_of(state), file);
 }
 
+// The bits of a run that goes on need the choices of the run before.
+void compare_arithmetic(const ModelState& state, const Json& json) {
+  if (!json.contains("arithmetic")) return;
+  const nn::ConfigReader saved(json.at("arithmetic"), "arithmetic");
+  const Policy policy = find_backend(state.options.device).in_effect(state.policy());
+  const auto compare = [&](const char* name, bool before, bool now) {
+    if (before != now)
+      log_info(cat("load_model: it was saved with ", name, " ", before, ", and is now ", now));
+  };
+  compare("allow_tf32", saved.boolean("allow_tf32", policy.allow_tf32), policy.allow_tf32);
+  compare("deterministic", saved.boolean("deterministic", policy.deterministic), policy.deterministic);
+}
+
 std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOptions options) {
   const auto found = file.metadata.find(kMetadataKey);
   if (found == file.metadata.end())
@@ -166,6 +182,7 @@ std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOpt
   if (options.seed == 0 && json.contains("seed")) options.seed = json.at("seed").get<std::uint64_t>();
   auto state = std::make_unique<ModelState>(network_from(json), std::move(options),
                                             config.text("class_name", "Functional"), SourceLocation{});
+  compare_arithmetic(*state, json);
   expect_weights(*state, file);  // before memory of the sizes that the file claims is allocated
   state->variables.allocate(false, 0);
   copy_into(weights_of(*state), file);

@@ -9,6 +9,7 @@
 #include "simt/libraries.hpp"
 #include "simt/simt.hpp"
 #include "src/cuda/libraries/cublaslt_gemm.hpp"
+#include "tests/cuda/captured.hpp"
 #include "tests/cuda/device_memory.hpp"
 
 namespace gpunn::cuda {
@@ -397,23 +398,24 @@ TEST_F(CublasLtRules, WithoutAMaskSumsComeInAnyOrder) {
 
 TEST_F(CublasLtRules, MemoryMustStayUntilTheCapturedGraphHasRun) {
   const auto& best = first();
-  void* scratch_of_its_own = nullptr;
-  check(cudaMalloc(&scratch_of_its_own, 4096));
-  scratch = static_cast<float*>(scratch_of_its_own);
-  check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
-  EXPECT_EQ(multiply(&best.algo, best.workspaceSize), CUBLAS_STATUS_SUCCESS);
-  cudaGraph_t graph{};
-  check(cudaStreamEndCapture(stream.get(), &graph));
-  cudaGraphExec_t exec{};
-  check(cudaGraphInstantiate(&exec, graph, 0));
-  check(cudaGraphLaunch(exec, stream.get()));
-  check(cudaStreamSynchronize(stream.get()));
-  check(cudaFree(scratch_of_its_own));
-  check(cudaGraphLaunch(exec, stream.get()));
-  static_cast<void>(cudaStreamSynchronize(stream.get()));
-  EXPECT_EQ(cudaGetLastError(), cudaErrorIllegalAddress);
-  EXPECT_NE(simt::last_report().find("freed before"), std::string::npos);
-  static_cast<void>(cudaGraphExecDestroy(exec)), static_cast<void>(cudaGraphDestroy(graph));
+  expect_memory_must_outlive_the_graph(stream.get(), 4096, [&](void* memory) {
+    scratch = static_cast<float*>(memory);
+    EXPECT_EQ(multiply(&best.algo, best.workspaceSize), CUBLAS_STATUS_SUCCESS);
+  });
+}
+
+TEST_F(CublasLtRules, AHandleWorksOnOneBranchOfACapture) {
+  const auto best = first();
+  const Stream beside = make_stream();
+  const Event fork = make_event(), join = make_event();
+  std::vector<cublasStatus_t> statuses;
+  const auto call = [&](cudaStream_t on) {
+    statuses.push_back(cublasLtMatmul(handle, operation, alpha, left, a, right, b, &beta, c, d, out, d,
+                                      &best.algo, scratch, best.workspaceSize, on));
+  };
+  capture_branches(stream.get(), beside.get(), fork.get(), join.get(), call);
+  EXPECT_EQ(statuses[0], CUBLAS_STATUS_SUCCESS);
+  expect_refused(statuses[1], "another branch");
 }
 
 TEST_F(CublasLtRules, CallsFailWhenAPlanOfFaultsSaysSo) {

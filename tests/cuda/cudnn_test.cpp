@@ -7,6 +7,7 @@
 #include "simt/libraries.hpp"
 #include "simt/simt.hpp"
 #include "src/cuda/libraries/cudnn_convolution.hpp"
+#include "tests/cuda/captured.hpp"
 #include "tests/cuda/device_memory.hpp"
 
 namespace gpunn::cuda {
@@ -92,7 +93,7 @@ Done run(const Convolution& c, Tensors t, bool deterministic = true, std::size_t
   const auto plan = ConvolutionPlan::bind(handle.get(), c, {x.data(), w.data(), y.data(), bias.data()},
                                           deterministic, workspace.data(), kWorkspace, done.why);
   if (!plan) return done;
-  done.engine = plan->engine();
+  done.engine = plan->engine().number;
   plan->run(stream.get());
   check(cudaStreamSynchronize(stream.get()));
   done.result = (c.pass == ConvolutionPass::forward         ? y
@@ -128,6 +129,14 @@ TEST(CudnnConvolution, EveryPassGeometryAndEpilogueIsTheConvolution) {
   }
   EXPECT_EQ(simt::report_count(), reports) << simt::last_report();
   EXPECT_EQ(simt::live_library_objects(), 0);
+}
+
+TEST(CudnnConvolution, ReluPassesNanOn) {
+  Tensors t(kGeometries[0]);
+  t.x[0] = std::nanf("");
+  const Done done = run({.geometry = kGeometries[0], .bias = true, .relu = true}, t);
+  ASSERT_FALSE(done.result.empty()) << done.why;
+  EXPECT_TRUE(std::any_of(done.result.begin(), done.result.end(), [](float y) { return std::isnan(y); }));
 }
 
 TEST(CudnnConvolution, TheRulesKeepTheNumbersWhatTheyAre) {
@@ -170,7 +179,7 @@ TEST(CudnnConvolution, NoEngineTakesMoreWorkspaceThanWasBooked) {
   const auto plan = ConvolutionPlan::bind(handle.get(), {.geometry = kGeometries[0]},
                                           {x.data(), w.data(), y.data(), nullptr}, true, nullptr, 0, why);
   ASSERT_TRUE(plan) << why;
-  EXPECT_EQ(plan->engine(), 1) << "70 needs some";
+  EXPECT_EQ(plan->engine().number, 1) << "70 needs some";
 }
 
 TEST(CudnnConvolution, OddAddressesAreRefusedBeforeAnythingRuns) {
@@ -413,23 +422,24 @@ TEST_F(CudnnRules, NothingIsMadeWhileAStreamIsCaptured) {
 
 TEST_F(CudnnRules, MemoryMustStayUntilTheCapturedGraphHasRun) {
   const EnginePlan made = plan();
-  void* own = nullptr;
-  check(cudaMalloc(&own, 256));
-  const Descriptor pointers =
-      variant_pack({1, 2, 3}, {own, memory.data() + 64, memory.data() + 128}, memory.data() + 256);
-  check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
-  execute(handle, stream.get(), made, pointers);
-  cudaGraph_t graph{};
-  check(cudaStreamEndCapture(stream.get(), &graph));
-  cudaGraphExec_t exec{};
-  check(cudaGraphInstantiate(&exec, graph, 0));
-  check(cudaGraphLaunch(exec, stream.get()));
-  check(cudaStreamSynchronize(stream.get()));
-  check(cudaFree(own));
-  check(cudaGraphLaunch(exec, stream.get()));
-  static_cast<void>(cudaStreamSynchronize(stream.get()));
-  EXPECT_EQ(cudaGetLastError(), cudaErrorIllegalAddress);
-  static_cast<void>(cudaGraphExecDestroy(exec)), static_cast<void>(cudaGraphDestroy(graph));
+  Descriptor pointers;
+  expect_memory_must_outlive_the_graph(stream.get(), 256, [&](void* memory_of_x) {
+    float* p = memory.data();
+    pointers = variant_pack({1, 2, 3}, {memory_of_x, p + 64, p + 128}, p + 256);
+    execute(handle, stream.get(), made, pointers);
+  });
+}
+
+TEST_F(CudnnRules, AHandleWorksOnOneBranchOfACapture) {
+  const EnginePlan made = plan();
+  const Descriptor pointers = pack();
+  const Stream beside = make_stream();
+  const Event fork = make_event(), join = make_event();
+  const auto call = [&](cudaStream_t on) {
+    if (on == stream.get()) return execute(handle, on, made, pointers);
+    expect_refused([&] { execute(handle, on, made, pointers); }, "another branch");
+  };
+  capture_branches(stream.get(), beside.get(), fork.get(), join.get(), call);
 }
 
 }  // namespace

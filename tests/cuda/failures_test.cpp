@@ -152,6 +152,19 @@ TEST_F(CudaFailures, EveryCallOfTheRuntimeAndTheLibraries) {
   EXPECT_EQ(train_anew("sim", batch_), clean_);
 }
 
+// A sample may miss it, and a capture that stays open forbids its thread to allocate.
+TEST_F(CudaFailures, TheCallsThatMakeAGraph) {
+  for (const char* call : {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate",
+                           "cudaGraphLaunch", "cudaStreamWaitEvent"}) {
+    bool usable = false;
+    EXPECT_EQ(train_with(fail_once(call, 0, cudaErrorUnknown), "sim", batch_, &usable), Outcome::device_error)
+        << call;
+    EXPECT_TRUE(usable) << call;
+    expect_nothing_left(call);
+  }
+  EXPECT_EQ(train_anew("sim", batch_), clean_);
+}
+
 TEST_F(CudaFailures, EveryCallOfTheLibrariesByName) {
   for (const char* call : {"cublasLtCreate", "cublasLtMatmulDescCreate", "cublasLtMatrixLayoutCreate",
                            "cublasLtMatmulPreferenceCreate", "cublasLtMatmulDescSetAttribute",

@@ -154,9 +154,19 @@ TEST_F(CudaTraining, EvaluatingBeforeTrainingDoesNotFreezeTheWeights) {
   EXPECT_LT(cpu[2], 0.9 * cpu[0]);
 }
 
-TEST_F(CudaTraining, OnlyTheCpuSharesWeightsWithClones) {
-  const Sequential model({Input({3}), Dense(1)}, {.device = "sim"});
-  EXPECT_THROW(static_cast<void>(model.clone_for_inference()), UsageError);
+// compile() again is a new beginning: the moments that the device keeps, too.
+TEST_F(CudaTraining, CompilingAgainForgetsTheOptimizersMoments) {
+  const Tensor x = uniform(Shape{16, 10}, 3), y = uniform(Shape{16, 1}, 4);
+  const auto run = [&](const std::string& device) {
+    Sequential model({Input({10}), Dense(1)}, {.device = device, .threads = 1});
+    Trained last;
+    for (int round = 0; round < 2; ++round) {
+      model.compile({.optimizer = Adam({.learning_rate = 0.1}), .loss = MeanSquaredError()});
+      last = train_steps(model, x, y, kBatch, 4);
+    }
+    return last;
+  };
+  expect_close(run("sim"), run("cpu"));
 }
 
 TEST_F(CudaTraining, KernelsOfOurOwnAloneFollowTheCpuToo) {

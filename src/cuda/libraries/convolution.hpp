@@ -44,6 +44,8 @@ struct ConvolutionEngine {
   std::int64_t number = -1;
   std::size_t workspace = 0;
   std::string heuristic;  // which of cuDNN's lists it came from
+  bool tf32 = false;
+  bool deterministic = true;
 };
 
 // The engine that cuDNN chooses on a device like `target`, which need not be there. Nothing where there is
@@ -61,7 +63,7 @@ class ConvolutionPlan {
                                              void* workspace, std::size_t workspace_bytes, std::string& why);
 
   void run(void* stream) const;  // on the stream that it was bound for
-  std::int64_t engine() const;
+  ConvolutionEngine engine() const;
 
  private:
   struct State;

@@ -109,7 +109,8 @@ std::optional<LtPlan> LtPlan::choose(cublasLtHandle_t handle, const LtGemm& gemm
   set(preference.get(), CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(p.y));
   // Split sums only where they are added one after the other: the same bits every time.
   set(preference.get(), CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-      static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_INPLACE));
+      static_cast<std::uint32_t>(gemm.deterministic ? CUBLASLT_REDUCTION_SCHEME_INPLACE
+                                                    : CUBLASLT_REDUCTION_SCHEME_MASK));
 
   constexpr int kAsked = 8;
   cublasLtMatmulHeuristicResult_t found[kAsked];
@@ -117,7 +118,8 @@ std::optional<LtPlan> LtPlan::choose(cublasLtHandle_t handle, const LtGemm& gemm
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
       handle, operation, state->first.get(), state->second.get(), state->result.get(), state->result.get(),
       preference.get(), kAsked, found, &count);
-  // What a chip or a release does not have is an answer; which of the two codes says so depends on the release.
+  // What a chip or a release does not have is an answer; which of the two codes says so depends on the
+  // release.
   const bool unsupported = status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
   if (unsupported) count = 0;
   if (!unsupported) check(status);

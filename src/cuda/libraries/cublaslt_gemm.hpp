@@ -25,6 +25,7 @@ struct LtGemm {
   bool relu = false;           // y = max(0, a b + bias)
   bool bias_gradient = false;  // layout tn only: also writes db[n] = the sum over k of b[k, n]
   bool tf32 = false;           // float operands may be rounded to TF32; else full fp32 arithmetic
+  bool deterministic = true;   // the same bits every time
 };
 
 struct LtPointers {

@@ -37,6 +37,11 @@ std::string key_of(const std::string& device, const Convolution& c, bool determi
   return key;
 }
 
+ConvolutionEngine describe(const EnginePlan& plan, ConvolutionType type) {
+  return {plan.engine, static_cast<std::size_t>(plan.workspace), plan.heuristic,
+          plan.tensor_cores && type == ConvolutionType::tf32, plan.deterministic};
+}
+
 struct Answer {
   std::optional<ConvolutionEngine> engine;
   std::string why;
@@ -48,7 +53,7 @@ Answer ask(const std::string& device, const Convolution& convolution, bool deter
     check_cudnn_version();
     const EnginePlan plan =
         plan_convolution(CudnnDevice(device), convolution, {.deterministic = deterministic});
-    answer.engine = {plan.engine, static_cast<std::size_t>(plan.workspace), plan.heuristic};
+    answer.engine = describe(plan, convolution.type);
   } catch (const DeviceError& error) {
     answer.why = error.what();
   }
@@ -73,6 +78,7 @@ std::optional<ConvolutionEngine> find_engine(const Target& target, const Convolu
 struct ConvolutionPlan::State {
   cudnnHandle_t handle = nullptr;
   EnginePlan plan;
+  ConvolutionType type;
   Descriptor pack;
 };
 
@@ -91,7 +97,7 @@ std::optional<ConvolutionPlan> ConvolutionPlan::bind(cudnnContext* handle, const
     }
   }
   auto state = std::make_shared<State>();
-  state->handle = handle;
+  state->handle = handle, state->type = convolution.type;
   try {
     state->plan = plan_convolution(
         CudnnDevice(handle), convolution,
@@ -110,8 +116,8 @@ void ConvolutionPlan::run(void* stream) const {
   execute(state_->handle, static_cast<cudaStream_t>(stream), state_->plan, state_->pack);
 }
 
-std::int64_t ConvolutionPlan::engine() const {
-  return state_->plan.engine;
+ConvolutionEngine ConvolutionPlan::engine() const {
+  return describe(state_->plan, state_->type);
 }
 
 }  // namespace gpunn::cuda

@@ -30,8 +30,8 @@ std::optional<ConvolutionPlan> ConvolutionPlan::bind(cudnnContext*, const Convol
 
 void ConvolutionPlan::run(void*) const {}
 
-std::int64_t ConvolutionPlan::engine() const {
-  return -1;
+ConvolutionEngine ConvolutionPlan::engine() const {
+  return {};
 }
 
 }  // namespace gpunn::cuda

@@ -9,6 +9,7 @@
 
 struct cublasLtContext {
   int device = 0;
+  simt::library::Branch branch = {};
 };
 
 namespace simt::cublaslt {

@@ -296,6 +296,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
       return invalid("a stream that does not belong to the current device");
     if (raw_stream == nullptr || raw_stream == cudaStreamLegacy)
       return invalid("on the legacy stream, which waits for everything");
+    if (!handle->branch.enter(*stream)) return invalid("the handle works on another branch of this capture");
     if (alpha == nullptr || beta == nullptr) return invalid("no alpha or no beta");
     if (find_allocation(alpha) != nullptr || find_allocation(beta) != nullptr)
       return invalid("alpha and beta are read on the host, but lie on the device");

@@ -12,6 +12,7 @@
 struct cudnnContext {
   int device = 0;
   cudaStream_t stream = nullptr;
+  simt::library::Branch branch = {};
 };
 
 namespace simt::cudnn {
@@ -47,7 +48,7 @@ struct Problem {
   Pass pass = Pass::forward;
   Tensor x, w, y,
       bias;  // y: of the convolution, as far as its shape goes; of the graph, as far as memory goes
-  bool has_bias = false, relu = false;
+  bool has_bias = false, relu = false, keeps_nan = false;
   std::int64_t before[2] = {}, stride[2] = {}, dilation[2] = {}, groups = 1;
   float alpha = 1, beta = 0;
 

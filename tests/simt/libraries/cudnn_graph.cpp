@@ -185,8 +185,8 @@ std::string complete_graph(Object& object) {
     if (x.id != problem->y.id || !x.is_virtual)
       return "an operation does not read the virtual result before it";
     if (!std::equal(x.dims, x.dims + 4, y.dims)) return "an operation changes the shape";
-    const auto mode = operation.object(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR)
-                          ->value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
+    const Object& how = *operation.object(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
+    const auto mode = how.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
     if (mode == CUDNN_POINTWISE_ADD && !problem->has_bias && !problem->relu) {
       const Ref bias = operation.object(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
       if (bias == nullptr) return "a sum with one operand";
@@ -196,6 +196,8 @@ std::string complete_graph(Object& object) {
         return "a bias has one element per channel";
     } else if (mode == CUDNN_POINTWISE_RELU_FWD && !problem->relu) {
       problem->relu = true;
+      problem->keeps_nan = how.value<cudnnNanPropagation_t>(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION,
+                                                            CUDNN_NOT_PROPAGATE_NAN) == CUDNN_PROPAGATE_NAN;
     } else {
       return "not supported here: this fusion";
     }
@@ -349,7 +351,7 @@ void compute(const Problem& p, const Engine& engine, const std::map<std::int64_t
             const std::int64_t at = p.y.at(n, k, i, j);
             store(y, at, sum);
             if (bias != nullptr) y[at] += bias[p.bias.at(0, k, 0, 0)];
-            if (p.relu && !(y[at] > 0)) y[at] = 0;  // NaN is not propagated unless asked for
+            if (p.relu && !(y[at] > 0) && !(p.keeps_nan && std::isnan(y[at]))) y[at] = 0;
           }
     return;
   }

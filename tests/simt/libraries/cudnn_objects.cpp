@@ -37,6 +37,7 @@ constexpr Known kKnown[] = {
     {CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_TYPE_INT64, 2},
     {CUDNN_ATTR_POINTWISE_MODE, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_TYPE_POINTWISE_MODE, 1},
     {CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_TYPE_DATA_TYPE, 1},
+    {CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_TYPE_NAN_PROPOGATION, 1},
     {CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, kObject, 1},
     {CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, kObject, 1},
     {CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, kObject, 1},
@@ -201,7 +202,7 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
   return enter("cudnnCreate", kCodes, library::On::device, [&] {
     if (library::capturing())
       return bad("cudnnCreate", "while a stream is captured", CUDNN_STATUS_NOT_INITIALIZED);
-    *handle = new cudnnContext{current_device(), nullptr};
+    *handle = new cudnnContext{.device = current_device()};
     handles.insert(*handle);
     library::count_object(1);
     return CUDNN_STATUS_SUCCESS;
@@ -332,6 +333,8 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     CUstream_st* stream = resolve(handle->stream);
     if (handle->stream == nullptr || handle->stream == cudaStreamLegacy || stream == nullptr)
       return bad(call, "on the legacy stream, or one that is gone");
+    if (!handle->branch.enter(*stream))
+      return bad(call, "the handle works on another branch of this capture");
     const Problem& problem = *plan->problem;
     const auto ids = pack->list<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
     const auto pointers = pack->list<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "../src/capture.hpp"
 #include "../src/report.hpp"
 
 namespace simt {
@@ -25,9 +26,18 @@ void count_object(long change) {
 
 bool capturing() {
   for (const CUstream_st* stream : runtime().streams) {
-    if (stream->device == current_device() && stream->capture != nullptr) return true;
+    const Capture* c = stream->device == current_device() ? stream->capture : nullptr;
+    if (c == nullptr || c->mode == cudaStreamCaptureModeRelaxed) continue;
+    if (c->mode == cudaStreamCaptureModeGlobal || c->thread == std::this_thread::get_id()) return true;
   }
   return false;
+}
+
+bool Branch::enter(const CUstream_st& stream) {
+  if (stream.capture == nullptr) return true;
+  if (capture_ == stream.capture->id) return stream_ == &stream;
+  capture_ = stream.capture->id, stream_ = &stream;
+  return true;
 }
 
 void refuse(const char* call, const std::string& what) {

@@ -54,8 +54,19 @@ bool still_there(const char* call, const std::vector<Region>& regions);
 std::size_t alignment_of(const void* pointer);  // the largest power of two up to 256 that divides it
 bool overlap(const Region& a, const Region& b);
 
-// Whether a stream of the current device is being captured: then nothing may be created or loaded.
+// Whether a capture is under way that forbids this thread to create or load anything on the current device.
 bool capturing();
+
+// What a handle has worked on. Branches of one capture run at once, and a handle must not be in both.
+class Branch {
+ public:
+  // False: another stream of the capture that this one is part of has used it.
+  bool enter(const CUstream_st& stream);
+
+ private:
+  unsigned long long capture_ = 0;
+  const CUstream_st* stream_ = nullptr;
+};
 
 void count_object(long change);
 

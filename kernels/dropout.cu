@@ -1,6 +1,6 @@
 #include "kernels/dropout.hpp"
 
-#include "gpunn/random.hpp"
+#include "kernels/dropout_body.hpp"
 #include "kernels/launch.cuh"
 #include "kernels/vector.cuh"
 
@@ -14,17 +14,14 @@ struct Drop {
   const StepState* state;
   std::int64_t n;
   bool wide;
-  float scale;
   const float* x;
   float* y;
 
   __device__ void operator()(std::int64_t block) const {
-    const PhiloxKey key{state->seed, attributes.stream, static_cast<std::uint32_t>(state->step)};
-    const auto words = philox(key, static_cast<std::uint64_t>(block));
+    const auto words = philox(dropout_key(attributes, *state), static_cast<std::uint64_t>(block));
     const std::int64_t first = 4 * block;
     Pack<float, 4> keep;
-    for (int k = 0; k < 4; ++k)
-      keep.v[k] = uniform01(words[static_cast<unsigned>(k)]) < attributes.rate ? 0.0f : scale;
+    for (int k = 0; k < 4; ++k) keep.v[k] = dropout_factor(attributes, words[static_cast<unsigned>(k)]);
     if (wide && first + 4 <= n) {
       const auto in = x == nullptr ? ones() : load<4>(x + first);
       auto out = mode == Accumulate::add ? load<4>(y + first) : Pack<float, 4>{};
@@ -53,8 +50,7 @@ void dropout(Gpu gpu, const DropoutAttributes& attributes, const StepState* stat
              std::int64_t n, const float* x, float* y) {
   require(attributes.rate >= 0 && attributes.rate < 1, "dropout: rate must be in [0, 1)");
   with_mode(mode, [&](auto m) {
-    for_each(gpu, ceil_div(n, 4),
-             Drop<m()>{attributes, state, n, packs_of_four(x, y), 1.0f / (1.0f - attributes.rate), x, y});
+    for_each(gpu, ceil_div(n, 4), Drop<m()>{attributes, state, n, packs_of_four(x, y), x, y});
   });
 }
 

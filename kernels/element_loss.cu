@@ -6,10 +6,26 @@
 namespace gpunn::kernels {
 namespace {
 
-template <class Loss>
+struct ReadX {
+  const float* x;
+  __device__ float operator()(std::int64_t i, std::int64_t, std::int64_t) const { return x[i]; }
+};
+struct MultiplyX {
+  LossProduct product;
+  std::int64_t columns;
+  __device__ float operator()(std::int64_t, std::int64_t row, std::int64_t column) const {
+    const float* features = product.features + row * product.width;
+    const float* w = product.w + column;
+    float sum = 0;
+    for (std::int64_t k = 0; k < product.width; ++k) sum += features[k] * w[k * columns];
+    return product.bias == nullptr ? sum : sum + product.bias[column];
+  }
+};
+
+template <class Loss, class X>
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
-    element_loss_kernel(Matrix shape, Chunks chunks, const float* x, const float* target,
-                        const float* weights, LossOutputs out, LossGradient gradient) {
+    element_loss_kernel(Matrix shape, Chunks chunks, X x, const float* target, const float* weights,
+                        LossOutputs out, LossGradient gradient) {
   __shared__ float shared[kThreads / kWarp];
   const std::int64_t n = shape.rows * shape.columns;
   const float share = 1.0f / static_cast<float>(shape.columns);
@@ -23,7 +39,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
   std::int64_t row = (begin + threadIdx.x) / shape.columns;
   std::int64_t column = begin + threadIdx.x - row * shape.columns;
   for (std::int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
-    const float weight = weight_of(weights, row), in = x[i], t = target[i];
+    const float weight = weight_of(weights, row), in = x(i, row, column), t = target[i];
     mine.loss += weight * Loss::value(in, t);
     mine.metric += weight * Loss::metric(in, t);
     if (column == 0) mine.rows += 1, mine.weight += weight;  // once per row
@@ -74,13 +90,17 @@ void with_loss(ElementLoss kind, Use use) {
 }  // namespace
 
 void element_loss(Gpu gpu, ElementLoss kind, Matrix shape, const float* x, const float* target,
-                  const float* weights, const LossOutputs& out, const LossGradient& gradient) {
+                  const float* weights, const LossOutputs& out, const LossGradient& gradient,
+                  const LossProduct* product) {
   require(shape.columns > 0, "loss: a row needs at least one column");
   const Chunks chunks = loss_element_chunks(shape);
   require(chunks.count == 1 || out.scratch != nullptr, "loss: this shape needs scratch");
   with_loss(kind, [&](auto loss) {
-    launch(gpu, chunks_shape(chunks), element_loss_kernel<decltype(loss)>, shape, chunks, x, target, weights,
-           out, gradient);
+    const auto run = [&](auto from) {
+      launch(gpu, chunks_shape(chunks), element_loss_kernel<decltype(loss), decltype(from)>, shape, chunks,
+             from, target, weights, out, gradient);
+    };
+    product == nullptr ? run(ReadX{x}) : run(MultiplyX{*product, shape.columns});
   });
   add_chunks(gpu, chunks, out);
 }

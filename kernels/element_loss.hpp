@@ -14,8 +14,18 @@ enum class ElementLoss : std::uint8_t {
   squared_error,          // metric: absolute error
 };
 
+// What makes x, in the same launch: features w + bias, by one thread for each element, in the order in which
+// gemm() adds.
+struct LossProduct {
+  std::int64_t width = 0;
+  const float* features = nullptr;  // [rows, width]
+  const float* w = nullptr;         // [width, columns]
+  const float* bias = nullptr;      // [columns], or null
+};
+// `x` is not read where there is a `product`.
 void element_loss(Gpu gpu, ElementLoss kind, Matrix shape, const float* x, const float* target,
-                  const float* weights, const LossOutputs& out, const LossGradient& gradient);
+                  const float* weights, const LossOutputs& out, const LossGradient& gradient,
+                  const LossProduct* product = nullptr);
 
 // The gradient alone; for sigmoid_cross_entropy `x` is the probabilities that forward made. dx may be x
 // (overwrite).

@@ -1,8 +1,8 @@
 #include "kernels/embedding.hpp"
 
 #include <algorithm>
-#include <cmath>
 
+#include "kernels/embedding_body.hpp"
 #include "kernels/launch.cuh"
 #include "kernels/warp.cuh"
 
@@ -16,8 +16,7 @@ struct Lookup {
   float* y;
   __device__ void operator()(std::int64_t i) const {
     const std::int64_t position = i / shape.columns, column = i - position * shape.columns;
-    const std::int64_t id = ids[position];
-    y[i] = id >= 0 && id < shape.rows ? table[id * shape.columns + column] : NAN;
+    y[i] = looked_up(table, shape.rows, shape.columns, ids[position], column);
   }
 };
 

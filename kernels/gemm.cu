@@ -1,5 +1,7 @@
 #include "kernels/gemm.hpp"
 
+#include <algorithm>
+
 #include "kernels/epilogue.cuh"
 #include "kernels/gemm_tile.cuh"
 
@@ -54,6 +56,30 @@ void gemm(Gpu gpu, const Gemm& s, const float* a, const float* b, const Epilogue
       return gemm_tiled(gpu, size, MatrixLoader<true>{a, s.m}, MatrixLoader<true>{b, s.n},
                         StoreMatrixAndSums{out, sums}, scratch, sums.y != nullptr);
   }
+}
+
+std::int64_t gemm_gradients_scratch_floats(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  if (gradients_pair(rows, in, out)) return 0;
+  return std::max(gemm_scratch_floats(rows, in, out), gemm_scratch_floats(in, out, rows, 1, true));
+}
+
+void gemm_gradients(Gpu gpu, const GemmGradients& g, float* scratch) {
+  require_epilogue(g.dx_epilogue);
+  if (!gradients_pair(g.rows, g.in, g.out)) {
+    gemm(gpu, {Layout::nt, g.rows, g.in, g.out}, g.dz, g.w, g.dx_epilogue, g.dx, scratch);
+    gemm(gpu, {Layout::tn, g.in, g.out, g.rows}, g.x, g.dz, {.mode = g.dw_mode}, g.dw, scratch, g.sums);
+    return;
+  }
+  const auto work = [](const GemmSize& size, auto a, auto b, auto out) {
+    const GemmCuts cuts = gemm_cuts(gemm_tiling(size.m, size.n, size.k), 1);
+    return GemmWork<decltype(a), decltype(b), decltype(out)>{size, cuts, a, b, out};
+  };
+  const StoreMatrix dw{{.mode = g.dw_mode}, g.out, g.dw};
+  gemm_pair_tiled(gpu,
+                  work({g.rows, g.in, g.out}, MatrixLoader<false>{g.dz, g.out},
+                       MatrixLoader<false>{g.w, g.out}, StoreMatrix{g.dx_epilogue, g.in, g.dx}),
+                  work({g.in, g.out, g.rows}, MatrixLoader<true>{g.x, g.in}, MatrixLoader<true>{g.dz, g.out},
+                       StoreMatrixAndSums{dw, g.sums}));
 }
 
 }  // namespace gpunn::kernels

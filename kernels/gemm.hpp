@@ -25,4 +25,23 @@ struct Gemm {
 void gemm(Gpu gpu, const Gemm& shape, const float* a, const float* b, const Epilogue& epilogue, float* y,
           float* scratch, const ColumnSums& sums = {});
 
+// Both gradients of y = x W: dx = dz W^T as its epilogue says, dw = x^T dz, and the sums of dz's columns; in
+// one launch where gemm_pairs() says so of both, else one after the other.
+struct GemmGradients {
+  std::int64_t rows = 0, in = 0, out = 0;
+  const float* x = nullptr;   // [rows, in]
+  const float* w = nullptr;   // [in, out]
+  const float* dz = nullptr;  // [rows, out]
+  float* dx = nullptr;
+  float* dw = nullptr;
+  Epilogue dx_epilogue;
+  Accumulate dw_mode = Accumulate::overwrite;
+  ColumnSums sums;
+};
+constexpr bool gradients_pair(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  return gemm_pairs(rows, in, out) && gemm_pairs(in, out, rows);
+}
+std::int64_t gemm_gradients_scratch_floats(std::int64_t rows, std::int64_t in, std::int64_t out);
+void gemm_gradients(Gpu gpu, const GemmGradients& g, float* scratch);
+
 }  // namespace gpunn::kernels

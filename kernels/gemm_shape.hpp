@@ -41,4 +41,20 @@ constexpr std::int64_t gemm_scratch_floats(std::int64_t m, std::int64_t n, std::
   return tiling.slices.count == 1 ? 0 : tiling.slices.count * groups * (m + (column_sums ? 1 : 0)) * n;
 }
 
+// Two independent products in one launch: of small tiles without slices, so that either is the same bits as
+// alone, and of so few operations that a launch counts for more than a library's speed.
+inline constexpr double kMostPairedFlops = 32e6;
+constexpr bool gemm_pairs(std::int64_t m, std::int64_t n, std::int64_t k) {
+  const GemmTiling tiling = gemm_tiling(m, n, k);
+  return tiling.micro == 2 && tiling.slices.count == 1 &&
+         2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) < kMostPairedFlops;
+}
+
+// Where the last block of each tile adds up its slices: a counter for each tile.
+constexpr std::int64_t gemm_counters(std::int64_t m, std::int64_t n, std::int64_t k,
+                                     std::int64_t groups = 1) {
+  const GemmTiling tiling = gemm_tiling(m, n, k, groups);
+  return tiling.slices.count == 1 ? 0 : groups * tiling.tiles_m * tiling.tiles_n;
+}
+
 }  // namespace gpunn::kernels

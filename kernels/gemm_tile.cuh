@@ -11,6 +11,9 @@
 // (wants_sums()) for the sums over k of B's columns, which are what a bias gradient is beside a weight
 // gradient: the blocks of the first row of tiles add up what they have in shared memory anyhow and hand it to
 // store_sum(group, slice, column, sum).
+//
+// A long sum over k is cut into slices of partial products. They are added in order by a second launch or,
+// with counters, in the same one, by whichever block of a tile is done last.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -80,67 +83,133 @@ struct TileLoads {
   }
 };
 
-template <int kMicro, class A, class B, class Epilogue>
-__global__ void __launch_bounds__(kThreads, 2)
-    gemm_kernel(GemmSize size, GemmCuts cuts, A a, B b, Epilogue epilogue) {
-  constexpr int kSide = Tile<kMicro>::kSide, kDepth = Tile<kMicro>::kDepth;
+// Whether an epilogue stores partial products and has the last block of each tile add them.
+template <class Epilogue>
+inline constexpr bool kAddsSlices = false;
+
+// Shared memory of a block: a tile of both operands.
+template <int kMicro>
+struct GemmTiles {
   // Four more per row: rows stay 16-byte aligned, and stores along k meet fewer bank conflicts.
-  __shared__ __align__(16) float a_tile[kDepth][kSide + 4];
-  __shared__ __align__(16) float b_tile[kDepth][kSide + 4];
+  using Of = float[Tile<kMicro>::kDepth][Tile<kMicro>::kSide + 4];
+  Of& a;
+  Of& b;
+  bool& last;  // this block adds up the slices of its tile
+};
+
+// Which product a launch makes, and how it is cut.
+template <class A, class B, class Epilogue>
+struct GemmWork {
+  GemmSize size;
+  GemmCuts cuts;
+  A a;
+  B b;
+  Epilogue epilogue;
+};
+
+// One tile of one slice, by the whole block.
+template <int kMicro, class A, class B, class Epilogue>
+__device__ __forceinline__ void gemm_item(const GemmWork<A, B, Epilogue>& work, std::uint32_t item,
+                                          const GemmTiles<kMicro>& tiles) {
+  constexpr int kSide = Tile<kMicro>::kSide, kDepth = Tile<kMicro>::kDepth;
+  const GemmSize& size = work.size;
+  const GemmCuts& cuts = work.cuts;
+  const Epilogue& epilogue = work.epilogue;
+  auto &a_tile = tiles.a, &b_tile = tiles.b;
   const int across = static_cast<int>(threadIdx.x) % kTileThreads,
             down = static_cast<int>(threadIdx.x) / kTileThreads;
-  for (std::uint32_t item = blockIdx.x; item < cuts.items; item += gridDim.x) {
-    const auto [group, in_group] = cuts.group.split(item);
-    const auto [slice, tile] = cuts.slice.split(in_group);
-    const auto [tile_row, tile_column] = cuts.row.split(tile);
-    const std::int64_t row0 = std::int64_t{tile_row} * kSide, column0 = std::int64_t{tile_column} * kSide;
-    const std::int64_t k_begin = slice * cuts.slice_length;
-    const std::int64_t k_end = k_begin + cuts.slice_length < size.k ? k_begin + cuts.slice_length : size.k;
-    const TileLoads<kMicro, A> load_a(a, group, row0, size.m);
-    const TileLoads<kMicro, B> load_b(b, group, column0, size.n);
-    const int me = static_cast<int>(threadIdx.x);
-    bool sums_column = false;
-    float column_sum = 0;
-    if constexpr (Epilogue::kColumnSums) sums_column = epilogue.wants_sums() && tile_row == 0 && me < kSide;
-    float sums[kMicro][kMicro] = {};
-    for (std::int64_t k0 = k_begin; k0 < k_end; k0 += kDepth) {
-      load_a(a, k0, k_end, a_tile);
-      load_b(b, k0, k_end, b_tile);
-      __syncthreads();
-      if constexpr (Epilogue::kColumnSums) {
-        if (sums_column) {
-          for (int k = 0; k < kDepth; ++k) column_sum += b_tile[k][me];
-        }
+  const auto [group, in_group] = cuts.group.split(item);
+  const auto [slice, tile] = cuts.slice.split(in_group);
+  const auto [tile_row, tile_column] = cuts.row.split(tile);
+  const std::int64_t row0 = std::int64_t{tile_row} * kSide, column0 = std::int64_t{tile_column} * kSide;
+  const std::int64_t k_begin = slice * cuts.slice_length;
+  const std::int64_t k_end = k_begin + cuts.slice_length < size.k ? k_begin + cuts.slice_length : size.k;
+  const TileLoads<kMicro, A> load_a(work.a, group, row0, size.m);
+  const TileLoads<kMicro, B> load_b(work.b, group, column0, size.n);
+  const int me = static_cast<int>(threadIdx.x);
+  bool sums_column = false;
+  float column_sum = 0;
+  if constexpr (Epilogue::kColumnSums) sums_column = epilogue.wants_sums() && tile_row == 0 && me < kSide;
+  float sums[kMicro][kMicro] = {};
+  for (std::int64_t k0 = k_begin; k0 < k_end; k0 += kDepth) {
+    load_a(work.a, k0, k_end, a_tile);
+    load_b(work.b, k0, k_end, b_tile);
+    __syncthreads();
+    if constexpr (Epilogue::kColumnSums) {
+      if (sums_column) {
+        for (int k = 0; k < kDepth; ++k) column_sum += b_tile[k][me];
       }
-      for (int k = 0; k < kDepth; ++k) {
-        const auto left = load<kMicro>(&a_tile[k][down * kMicro]);
-        const auto right = load<kMicro>(&b_tile[k][across * kMicro]);
+    }
+    for (int k = 0; k < kDepth; ++k) {
+      const auto left = load<kMicro>(&a_tile[k][down * kMicro]);
+      const auto right = load<kMicro>(&b_tile[k][across * kMicro]);
+      GPUNN_UNROLL
+      for (int i = 0; i < kMicro; ++i) {
         GPUNN_UNROLL
-        for (int i = 0; i < kMicro; ++i) {
-          GPUNN_UNROLL
-          for (int j = 0; j < kMicro; ++j) sums[i][j] += left.v[i] * right.v[j];
-        }
+        for (int j = 0; j < kMicro; ++j) sums[i][j] += left.v[i] * right.v[j];
       }
-      __syncthreads();
+    }
+    __syncthreads();
+  }
+  if constexpr (Epilogue::kColumnSums) {
+    if (sums_column && column0 + me < size.n) epilogue.store_sum(group, slice, column0 + me, column_sum);
+  }
+  // One row of each thread's sums at a time through shared memory: then lanes store side by side, and the
+  // epilogue is one loop, not unrolled with the sums.
+  GPUNN_UNROLL
+  for (int i = 0; i < kMicro; ++i) {
+    Pack<float, kMicro> line;
+    GPUNN_UNROLL
+    for (int j = 0; j < kMicro; ++j) line.v[j] = sums[i][j];
+    store(&a_tile[down][across * kMicro], line);
+    __syncthreads();
+    for (int e = static_cast<int>(threadIdx.x); e < kTileThreads * kSide; e += kThreads) {
+      const std::int64_t row = row0 + e / kSide * kMicro + i, column = column0 + e % kSide;
+      if (row < size.m && column < size.n)
+        epilogue.store(group, slice, row, column, a_tile[e / kSide][e % kSide]);
+    }
+    __syncthreads();
+  }
+  if constexpr (kAddsSlices<Epilogue>) {
+    __threadfence();  // what each thread stored comes before the count ...
+    __syncthreads();
+    if (me == 0) tiles.last = epilogue.is_last(group, tile);
+    __syncthreads();
+    if (!tiles.last) return;
+    __threadfence();  // ... and what the others stored is read after it
+    for (int e = me; e < kSide * kSide; e += kThreads) {
+      const std::int64_t row = row0 + e / kSide, column = column0 + e % kSide;
+      if (row < size.m && column < size.n) epilogue.add_product(group, row, column);
     }
     if constexpr (Epilogue::kColumnSums) {
-      if (sums_column && column0 + me < size.n) epilogue.store_sum(group, slice, column0 + me, column_sum);
+      if (sums_column && column0 + me < size.n) epilogue.add_column(group, column0 + me);
     }
-    // One row of each thread's sums at a time through shared memory: then lanes store side by side, and the
-    // epilogue is one loop, not unrolled with the sums.
-    GPUNN_UNROLL
-    for (int i = 0; i < kMicro; ++i) {
-      Pack<float, kMicro> line;
-      GPUNN_UNROLL
-      for (int j = 0; j < kMicro; ++j) line.v[j] = sums[i][j];
-      store(&a_tile[down][across * kMicro], line);
-      __syncthreads();
-      for (int e = static_cast<int>(threadIdx.x); e < kTileThreads * kSide; e += kThreads) {
-        const std::int64_t row = row0 + e / kSide * kMicro + i, column = column0 + e % kSide;
-        if (row < size.m && column < size.n)
-          epilogue.store(group, slice, row, column, a_tile[e / kSide][e % kSide]);
-      }
-      __syncthreads();
+  }
+}
+
+template <int kMicro, class A, class B, class Epilogue>
+__global__ void __launch_bounds__(kThreads, 2) gemm_kernel(GemmWork<A, B, Epilogue> work) {
+  __shared__ __align__(16) typename GemmTiles<kMicro>::Of a_tile;
+  __shared__ __align__(16) typename GemmTiles<kMicro>::Of b_tile;
+  __shared__ bool last;
+  const GemmTiles<kMicro> tiles{a_tile, b_tile, last};
+  for (std::uint32_t item = blockIdx.x; item < work.cuts.items; item += gridDim.x)
+    gemm_item<kMicro>(work, item, tiles);
+}
+
+// Two products that do not wait for each other.
+template <int kMicro, class First, class Second>
+__global__ void __launch_bounds__(kThreads, 2) gemm_pair_kernel(First first, Second second) {
+  __shared__ __align__(16) typename GemmTiles<kMicro>::Of a_tile;
+  __shared__ __align__(16) typename GemmTiles<kMicro>::Of b_tile;
+  __shared__ bool last;
+  const GemmTiles<kMicro> tiles{a_tile, b_tile, last};
+  const std::uint32_t items = first.cuts.items + second.cuts.items;
+  for (std::uint32_t item = blockIdx.x; item < items; item += gridDim.x) {
+    if (item < first.cuts.items) {
+      gemm_item<kMicro>(first, item, tiles);
+    } else {
+      gemm_item<kMicro>(second, item - first.cuts.items, tiles);
     }
   }
 }
@@ -164,24 +233,18 @@ struct StorePartial {
 
 // Adds the slices in order and hands the sums to the epilogue.
 template <class Epilogue>
-struct AddPartials {
-  GemmSize size;
+struct AddPartials : StorePartial<Epilogue::kColumnSums> {
   std::int64_t slices;
-  const float* scratch;
-  const float* sums;
   Epilogue epilogue;
-  __device__ void operator()(std::int64_t i) const {
-    const std::int64_t products = size.groups * size.m * size.n;
-    if constexpr (Epilogue::kColumnSums) {
-      if (i >= products) {
-        i -= products;
-        const std::int64_t group = i / size.n;
-        epilogue.store_sum(group, 0, i - group * size.n, add(sums + i, size.groups * size.n));
-        return;
-      }
-    }
-    const std::int64_t line = i / size.n, group = line / size.m;
-    epilogue.store(group, 0, line - group * size.m, i - line * size.n, add(scratch + i, products));
+  __device__ void add_product(std::int64_t group, std::int64_t row, std::int64_t column) const {
+    const GemmSize& size = this->size;
+    const std::int64_t i = (group * size.m + row) * size.n + column;
+    epilogue.store(group, 0, row, column, add(this->scratch + i, size.groups * size.m * size.n));
+  }
+  __device__ void add_column(std::int64_t group, std::int64_t column) const {
+    const GemmSize& size = this->size;
+    const float* first = this->sums + group * size.n + column;
+    epilogue.store_sum(group, 0, column, add(first, size.groups * size.n));
   }
   __device__ float add(const float* first, std::int64_t stride) const {
     float sum = *first;
@@ -190,18 +253,59 @@ struct AddPartials {
   }
 };
 
+// In a launch of its own: all elements, then all columns.
+template <class Epilogue>
+struct AddEach {
+  AddPartials<Epilogue> partials;
+  __device__ void operator()(std::int64_t i) const {
+    const GemmSize& size = partials.size;
+    const std::int64_t products = size.groups * size.m * size.n;
+    if constexpr (Epilogue::kColumnSums) {
+      if (i >= products) {
+        i -= products;
+        const std::int64_t group = i / size.n;
+        return partials.add_column(group, i - group * size.n);
+      }
+    }
+    const std::int64_t line = i / size.n, group = line / size.m;
+    partials.add_product(group, line - group * size.m, i - line * size.n);
+  }
+};
+
+// In the launch that makes them.
+template <class Epilogue>
+struct AddLast : AddPartials<Epilogue> {
+  std::uint32_t* done;  // [groups, tiles]: blocks that are done there
+  std::uint32_t tiles;
+  __device__ bool is_last(std::uint32_t group, std::uint32_t tile) const {
+    return atomicAdd(&done[group * tiles + tile], 1u) == static_cast<std::uint32_t>(this->slices) - 1;
+  }
+};
+template <class Epilogue>
+inline constexpr bool kAddsSlices<AddLast<Epilogue>> = true;
+
 template <int kMicro, class A, class B, class Epilogue>
 void gemm_with(On on, GemmSize size, const GemmTiling& tiling, const A& a, const B& b,
                const Epilogue& epilogue) {
-  const GemmCuts cuts = gemm_cuts(tiling, size.groups);
-  launch(on, blocks_shape(cuts.items, on.gpu.multiprocessors), gemm_kernel<kMicro, A, B, Epilogue>, size,
-         cuts, a, b, epilogue);
+  const GemmWork<A, B, Epilogue> work{size, gemm_cuts(tiling, size.groups), a, b, epilogue};
+  launch(on, blocks_shape(work.cuts.items, on.gpu.multiprocessors), gemm_kernel<kMicro, A, B, Epilogue>,
+         work);
+}
+
+// Both of small tiles and short sums.
+template <class First, class Second>
+void gemm_pair_tiled(On on, const First& first, const Second& second) {
+  const std::int64_t items = std::int64_t{first.cuts.items} + second.cuts.items;
+  require(items < std::int64_t{1} << 31, "gemm: more than 2^31 tiles");
+  launch(on, blocks_shape(items, on.gpu.multiprocessors), gemm_pair_kernel<2, First, Second>, first, second);
 }
 
 // `scratch`: gemm_scratch_floats(m, n, k, groups, sums), where `sums`: the epilogue wants sums of columns.
-template <class A, class B, class Epilogue>
+// `done`: gemm_counters(m, n, k, groups) zeros in device memory, which do not stay 0: then there is no second
+// launch.
+template <class A, class B, class Epilogue, class Done = std::nullptr_t>
 void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& epilogue, float* scratch,
-                bool sums = false) {
+                bool sums = false, Done done = nullptr) {
   const GemmTiling tiling = gemm_tiling(size.m, size.n, size.k, size.groups);
   const auto run = [&](const auto& out) {
     if (tiling.micro == 4) {
@@ -214,10 +318,16 @@ void gemm_tiled(On on, GemmSize size, const A& a, const B& b, const Epilogue& ep
   require(scratch != nullptr, "gemm: this shape needs scratch");
   const std::int64_t products = size.groups * size.m * size.n;
   float* partial_sums = sums ? scratch + tiling.slices.count * products : nullptr;
-  run(StorePartial<Epilogue::kColumnSums>{size, scratch, partial_sums});
-  constexpr int kBlocks = 2;  // divisions and the choice of epilogues take registers
-  for_each<kBlocks>(on, products + (sums ? size.groups * size.n : 0),
-                    AddPartials<Epilogue>{size, tiling.slices.count, scratch, partial_sums, epilogue});
+  const StorePartial<Epilogue::kColumnSums> partial{size, scratch, partial_sums};
+  const AddPartials<Epilogue> add{partial, tiling.slices.count, epilogue};
+  if constexpr (std::is_same_v<Done, std::uint32_t*>) {
+    require(done != nullptr, "gemm: this shape needs counters");
+    run(AddLast<Epilogue>{add, done, static_cast<std::uint32_t>(tiling.tiles_m * tiling.tiles_n)});
+  } else {
+    run(partial);
+    constexpr int kBlocks = 2;  // divisions and the choice of epilogues take registers
+    for_each<kBlocks>(on, products + (sums ? size.groups * size.n : 0), AddEach<Epilogue>{add});
+  }
 }
 
 }  // namespace gpunn::kernels

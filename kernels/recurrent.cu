@@ -1,3 +1,4 @@
+#include "kernels/dropout_body.hpp"
 #include "kernels/recurrent.cuh"
 #include "kernels/recurrent_body.hpp"
 #include "kernels/warp.cuh"
@@ -18,6 +19,21 @@ struct Sizes {
   static constexpr int kMostHeld = kUnits == 128 || kBoth ? 48 / Cell::kGates : kShare;
   static constexpr int kHeld = kMostHeld < kShare ? kMostHeld : kShare;
 };
+
+// What feature `feature` of a row is multiplied by at every step.
+__device__ inline float keep_factor(const RecurrentInput& in, std::int64_t row, std::int64_t feature) {
+  const std::int64_t i = row * in.width + feature;
+  if (in.mask != nullptr) return in.mask[i];
+  if (in.drawn == nullptr) return 1;
+  const auto words = philox(dropout_key(in.dropout, *in.state), static_cast<std::uint64_t>(i / 4));
+  const int which = static_cast<int>(i % 4);
+  std::uint32_t word = words[0];  // by comparisons: an array that is indexed would lie in memory
+  GPUNN_UNROLL
+  for (int k = 1; k < 4; ++k) {
+    if (which == k) word = words[static_cast<unsigned>(k)];
+  }
+  return in.drawn[i] = dropout_factor(in.dropout, word);
+}
 
 __device__ inline float add_slices(float sum) {
   sum += __shfl_xor_sync(kAllLanes, sum, 1);
@@ -87,17 +103,24 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
   for (std::int64_t row = blockIdx.x; row < shape.rows; row += gridDim.x) {
     float h = real ? value_or_zero(f.h0, row * units + unit) : 0.0f;
     float c = Cell::kHasCell && real ? value_or_zero(f.c0, row * units + unit) : 0.0f;
-    const float keep = brings && in.mask != nullptr ? in.mask[row * in.width + unit] : 1.0f;
-    const auto feature = [&](std::int64_t step) {
-      return brings && step < shape.steps ? in.x[places(shape, row, step).x * in.width + unit] * keep : 0.0f;
+    const float keep = brings ? keep_factor(in, row, unit) : 1.0f;
+    // The id of the step after the next one: a load that waits for another would last longer than a step.
+    const auto id_at = [&](std::int64_t step) {
+      return brings && in.ids != nullptr && step < shape.steps ? in.ids[places(shape, row, step).x] : 0;
     };
+    const auto feature = [&](std::int64_t step, std::int64_t id) {
+      if (!brings || step >= shape.steps) return 0.0f;
+      return feature_of(in, places(shape, row, step).x, id, unit) * keep;
+    };
+    std::int32_t id = id_at(1);
     __syncthreads();  // the row before is done with `state` and `features`
     if (slice == 0) state[0][unit] = h;
-    if (kProjects && slice == 1) features[0][unit] = feature(0);
+    if (kProjects && slice == 1) features[0][unit] = feature(0, id_at(0));
     __syncthreads();
     for (std::int64_t step = 0; step < shape.steps; ++step) {
       const Places at = places(shape, row, step);
-      const float next_feature = feature(step + 1);
+      const float next_feature = feature(step + 1, id);
+      id = id_at(step + 2);
       float x[kGates], sums[kGates], kept[4];
       if constexpr (kProjects) {
         GPUNN_UNROLL
@@ -156,6 +179,9 @@ __global__ void __launch_bounds__(kUnits* kSlices, 1)
   const std::int64_t units = shape.units;
   const Held<Cell, kUnits, kProjects> held(b.recurrent, units, units, true, unit, slice);
   const HeldKernel<kProjects, Cell, kUnits> held_kernel(in.kernel, in.width, units, true, unit, slice);
+  if (kProjects && blockIdx.x == 0) {
+    for (std::int64_t i = threadIdx.x; i < b.counter_count; i += blockDim.x) b.counters[i] = 0;
+  }
   for (std::int64_t row = blockIdx.x; row < shape.rows; row += gridDim.x) {
     float dh = real ? value_or_zero(b.dh_last, row * units + unit) : 0.0f;
     float dc = Cell::kHasCell && real ? value_or_zero(b.dc_last, row * units + unit) : 0.0f;

@@ -1,6 +1,7 @@
 // What the whole-sequence kernels and the one-step kernels of recurrent layers have in common.
 #pragma once
 
+#include "kernels/embedding_body.hpp"
 #include "kernels/launch.cuh"
 #include "kernels/recurrent.hpp"
 #include "kernels/recurrent_body.hpp"
@@ -22,6 +23,13 @@ struct Places {
 __device__ inline Places places(const RecurrentShape& shape, std::int64_t row, std::int64_t step) {
   const std::int64_t base = row * shape.steps;
   return {base + step, base + (shape.reversed ? shape.steps - 1 - step : step)};
+}
+
+// A feature of x, at a place whose id (0 where there are no ids) is at hand.
+__device__ inline float feature_of(const RecurrentInput& in, std::int64_t place, std::int64_t id,
+                                   std::int64_t feature) {
+  if (in.ids == nullptr) return in.x[place * in.width + feature];
+  return looked_up(in.x, in.vocabulary, in.width, id, feature);
 }
 
 // Where the gates of a vector of sums lie: number (gate, place, unit) at gate * gate_stride + place *

@@ -10,6 +10,7 @@
 // once, writes y and what backward needs once.
 #pragma once
 
+#include "kernels/dropout.hpp"
 #include "kernels/gpu.hpp"
 
 namespace gpunn::kernels {
@@ -62,18 +63,27 @@ struct RecurrentBackward {
   float* dh0 = nullptr;       // [rows, units]
   float* dc0 = nullptr;       // [rows, units]
   Accumulate dh0_mode = Accumulate::overwrite, dc0_mode = Accumulate::overwrite;
+  // With `in`: set to 0, for the product of the weights' gradients, which comes next and counts with them.
+  std::uint32_t* counters = nullptr;
+  std::int64_t counter_count = 0;
 };
 
 // The input's product inside the same launch, where both matrices fit in registers: no sums of gates in
 // memory, no launch of their own for the product and for dropout. It costs each step the input's
 // multiply-adds again, so only while a batch does not fill a device.
 struct RecurrentInput {
-  std::int64_t width = 0;         // features of a step
-  const float* x = nullptr;       // [rows, steps, width]
+  std::int64_t width = 0;             // features of a step
+  const float* x = nullptr;           // [rows, steps, width], or with `ids` a table [vocabulary, width]
+  const std::int32_t* ids = nullptr;  // [rows, steps]: x are these rows of the table, NaN where there is none
+  std::int64_t vocabulary = 0;
   const float* kernel = nullptr;  // [width, gates * units]
   const float* bias = nullptr;    // [gates * units]
   const float* mask = nullptr;    // [rows, width], multiplied to x at every step
-  float* dx = nullptr;            // backward: [rows, steps, width]
+  // Forward: the mask is drawn here, the same as by dropout() of ones, and left in `drawn` for backward.
+  float* drawn = nullptr;  // [rows, width]
+  DropoutAttributes dropout;
+  const StepState* state = nullptr;
+  float* dx = nullptr;  // backward: [rows, steps, width]
   Accumulate dx_mode = Accumulate::overwrite;
 };
 inline constexpr std::int64_t kMostProjected = 64, kMostProjectedRows = 256;
@@ -89,7 +99,8 @@ void recurrent_forward(Gpu gpu, const RecurrentShape& shape, const RecurrentForw
 void recurrent_backward(Gpu gpu, const RecurrentShape& shape, const RecurrentBackward& b,
                         const RecurrentInput* in = nullptr);
 
-// Gradients of both matrices and of the bias by one product of two groups, from what backward left:
+// Gradients of both matrices and of the bias by one product of two groups, in one launch, from what backward
+// left:
 //   dkernel = (x * mask)^T dx_gates   drecurrent = h_before^T ds_gates   and the sums over their rows
 struct RecurrentWeightGradients {
   const float* dx_gates = nullptr;
@@ -102,7 +113,9 @@ struct RecurrentWeightGradients {
              bias_mode = Accumulate::overwrite;
 };
 std::int64_t recurrent_weights_scratch_floats(const RecurrentShape& shape, std::int64_t width);
+std::int64_t recurrent_weights_counters(const RecurrentShape& shape, std::int64_t width);
+// REQUIRES: `counters` are 0, by RecurrentBackward::counters; afterwards they are not.
 void recurrent_weight_gradients(Gpu gpu, const RecurrentShape& shape, const RecurrentInput& in,
-                                const RecurrentWeightGradients& w, float* scratch);
+                                const RecurrentWeightGradients& w, float* scratch, std::uint32_t* counters);
 
 }  // namespace gpunn::kernels

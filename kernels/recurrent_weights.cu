@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/embedding_body.hpp"
 #include "kernels/epilogue.cuh"
 #include "kernels/gemm_tile.cuh"
 #include "kernels/recurrent.hpp"
@@ -17,18 +18,21 @@ struct OperandLoader {
   Divider steps;
   struct Line {
     const float* data;  // null: beyond the matrix
+    const std::int32_t* ids;
     const float* mask;
     std::int64_t stride;
   };
   __device__ Line line(std::int64_t group, std::int64_t l) const {
     const std::int64_t lines = group == 0 ? in.width : units;
-    if (l >= lines) return {nullptr, nullptr, 0};
-    if (group == 1) return {h_before + l, nullptr, units};
-    return {in.x + l, in.mask == nullptr ? nullptr : in.mask + l, in.width};
+    if (l >= lines) return {nullptr, nullptr, nullptr, 0};
+    if (group == 1) return {h_before + l, nullptr, nullptr, units};
+    return {in.x + l, in.ids, in.mask == nullptr ? nullptr : in.mask + l, in.width};
   }
   __device__ float at(const Line& line, std::int64_t k) const {
     if (line.data == nullptr) return 0;
-    const float value = line.data[k * line.stride];
+    const float value = line.ids == nullptr
+                            ? line.data[k * line.stride]
+                            : looked_up(line.data, in.vocabulary, line.stride, line.ids[k], 0);
     if (line.mask == nullptr) return value;
     return value * line.mask[steps.quotient(static_cast<std::uint32_t>(k)) * line.stride];
   }
@@ -75,15 +79,20 @@ std::int64_t recurrent_weights_scratch_floats(const RecurrentShape& shape, std::
   return gemm_scratch_floats(size.m, size.n, size.k, size.groups, true);
 }
 
+std::int64_t recurrent_weights_counters(const RecurrentShape& shape, std::int64_t width) {
+  const GemmSize size = size_of(shape, width);
+  return gemm_counters(size.m, size.n, size.k, size.groups);
+}
+
 void recurrent_weight_gradients(Gpu gpu, const RecurrentShape& shape, const RecurrentInput& in,
-                                const RecurrentWeightGradients& w, float* scratch) {
+                                const RecurrentWeightGradients& w, float* scratch, std::uint32_t* counters) {
   const GemmSize size = size_of(shape, in.width);
   require(size.k < std::int64_t{1} << 31, "recurrent: more than 2^31 places");
   const Divider steps(std::max<std::int64_t>(shape.steps, 1));
   gemm_tiled(gpu, size, OperandLoader{in, w.h_before, shape.units, steps},
              GatesLoader{w.dx_gates, w.ds_gates, size.n},
              StoreGradients{w, in.width, shape.units, size.n, shape.cell == RecurrentCell::gru}, scratch,
-             w.dbias != nullptr);
+             w.dbias != nullptr, counters);
 }
 
 }  // namespace gpunn::kernels

@@ -84,12 +84,37 @@ Implementation backward_weights(const OpCall& call, const Target& target) {
   return implement_product(target, std::move(product));
 }
 
+Implementation backward(const OpCall& call, const Target&) {
+  const kernels::Matrix dz = matrix_of(call.inputs[0].shape);
+  const auto& attrs = call.attrs_as<ops::DenseBackwardAttrs>();
+  kernels::GemmGradients g;
+  g.rows = dz.rows, g.in = call.inputs[1].shape[0], g.out = dz.columns;
+  g.dx_epilogue.slope = kernel_kind(attrs.slope), g.dx_epilogue.mode = accumulate_of(call, 0);
+  g.dw_mode = accumulate_of(call, 1), g.sums.mode = accumulate_of(call, 2);
+  const bool pair = kernels::gradients_pair(g.rows, g.in, g.out);
+  Implementation made;
+  made.name = "own gemm", made.why = "dx and dW are small: one launch";
+  made.launches = pair ? 1 : 2;
+  made.scratch =
+      static_cast<std::size_t>(kernels::gemm_gradients_scratch_floats(g.rows, g.in, g.out)) * sizeof(float);
+  made.run = [g, bias = attrs.bias, slope = attrs.slope != ops::Activation::linear](const Launch& l) {
+    kernels::GemmGradients now = g;
+    now.dz = l.in(0), now.w = l.in(1), now.x = l.in(2);
+    now.dx = l.out(0), now.dw = l.out(1);
+    if (bias) now.sums.y = l.out(2);
+    if (slope) now.dx_epilogue.y_before = l.in(2);
+    kernels::gemm_gradients(gpu_of(l), now, static_cast<float*>(l.scratch));
+  };
+  return made;
+}
+
 }  // namespace
 
 void implement_dense() {
   register_op("dense", forward);
   register_op("dense_backward_data", backward_data);
   register_op("dense_backward_weights", backward_weights);
+  register_op("dense_backward", backward);
 }
 
 }  // namespace gpunn::cuda

@@ -46,9 +46,10 @@ std::string reason_for_steps(const ops::RecurrentAttrs& attrs, std::int64_t unit
 RecurrentCall::RecurrentCall(const OpCall& call, const Target& target)
     : attrs(call.attrs_as<ops::RecurrentAttrs>()),
       gates(ops::recurrent_gates(attrs.cell)),
-      input(call.inputs[ops::kRecurrentX].shape[2]),
+      input(ops::recurrent_input_shape(call)[2]),
       bias(ops::has(call, ops::kRecurrentBias)) {
   const Shape& x = call.inputs[ops::kRecurrentX].shape;
+  if (ops::has(call, ops::kRecurrentTable)) vocabulary = call.inputs[ops::kRecurrentTable].shape[0];
   const auto masks = [&](std::size_t k) {
     return ops::has(call, k) ? static_cast<int>(call.inputs[k].shape[1]) : 0;
   };
@@ -66,10 +67,14 @@ RecurrentCall::RecurrentCall(const OpCall& call, const Target& target)
   if (takes_input) {
     why = cat(units(), " units of ", input, " features, at most ", kernels::kMostProjected,
               ": no product of its own on sm_", target.architecture);
+    if (vocabulary > 0) why += "; the embedding's rows are read where they are needed";
+    if (attrs.draws) why += "; the dropout mask is drawn inside";
   } else if (why_steps.empty()) {
     why = cat(units(), " units, at most ", kernels::kMostSequenceUnits, ": weights stay in registers on sm_",
               target.architecture);
   }
+  if (!takes_input && (vocabulary > 0 || attrs.draws))
+    throw UsageError("recurrent: no kernel looks rows up or draws masks for this shape", call.where);
 }
 
 RecurrentCall::Kept RecurrentCall::kept_at(float* kept) const {
@@ -207,7 +212,12 @@ Implementation recurrent_forward(const OpCall& call, const Target& target) {
     Implementation whole;
     whole.name = "whole sequence", whole.why = layer.why;
     whole.run = [forward](const Launch& l) {
-      const kernels::RecurrentInput in = forward.layer.input_of(l);
+      kernels::RecurrentInput in = forward.layer.input_of(l);
+      if (const ops::RecurrentAttrs& attrs = forward.layer.attrs; attrs.draws) {
+        in.drawn = l.out(ops::kRecurrentOutMask);
+        in.dropout = {attrs.dropout.rate, attrs.dropout.stream};
+        in.state = static_cast<const kernels::StepState*>(l.step);
+      }
       kernels::recurrent_forward(gpu_of(l), forward.layer.shape(), forward.arguments(l), &in);
     };
     return whole;

@@ -12,6 +12,7 @@ struct RecurrentCall {
   ops::RecurrentAttrs attrs;
   kernels::RecurrentSteps steps;  // without its pointers
   std::int64_t gates = 0, input = 0;
+  std::int64_t vocabulary = 0;  // rows of the table in which x is looked up; 0: x is given
   int input_masks = 0;
   bool bias = false;
   std::string why_steps;     // why the layer goes step by step; empty: whole sequences in one launch
@@ -36,7 +37,9 @@ struct RecurrentCall {
   kernels::RecurrentInput input_of(const Launch& l) const {
     kernels::RecurrentInput in;
     in.width = input;
-    in.x = l.in(ops::kRecurrentX);
+    in.x = l.in(vocabulary > 0 ? ops::kRecurrentTable : ops::kRecurrentX);
+    if (vocabulary > 0) in.ids = l.in<std::int32_t>(ops::kRecurrentX);
+    in.vocabulary = vocabulary;
     in.kernel = l.in(ops::kRecurrentKernel);
     in.bias = l.in(ops::kRecurrentBias);
     in.mask = l.in(ops::kRecurrentInputDropout);

@@ -246,13 +246,16 @@ Implementation with_input(Backward backward, const Target& target) {
   add_buffers(backward, inner);
   const std::int64_t floats = kernels::recurrent_weights_scratch_floats(layer.shape(), layer.input);
   const ScratchPart partial = inner.buffer(floats);
+  const std::int64_t count = kernels::recurrent_weights_counters(layer.shape(), layer.input);
+  const ScratchPart counters = inner.buffer(count);  // 32 bits each
   Implementation made;
   made.name = "whole sequence", made.why = layer.why;
   made.scratch = inner.scratch();
-  made.launches = floats > 0 ? 3 : 2;
-  made.run = [backward, partial](const Launch& l) {
+  made.launches = 2;
+  made.run = [backward, partial, counters, count](const Launch& l) {
     const RecurrentCall& layer = backward.layer;
-    const kernels::RecurrentBackward b = backward.arguments(l);
+    kernels::RecurrentBackward b = backward.arguments(l);
+    b.counters = reinterpret_cast<std::uint32_t*>(counters.of(l)), b.counter_count = count;
     kernels::RecurrentInput in = layer.input_of(l);
     if (backward.dx) in.dx = l.out(kDx);
     in.dx_mode = accumulate_of(l, kDx);
@@ -262,7 +265,7 @@ Implementation with_input(Backward backward, const Target& target) {
     if (layer.bias) w.dbias = l.out(kDbias);
     w.kernel_mode = accumulate_of(l, kDkernel), w.recurrent_mode = accumulate_of(l, kDrecurrent);
     w.bias_mode = accumulate_of(l, kDbias);
-    kernels::recurrent_weight_gradients(gpu_of(l), layer.shape(), in, w, partial.of(l));
+    kernels::recurrent_weight_gradients(gpu_of(l), layer.shape(), in, w, partial.of(l), b.counters);
   };
   return made;
 }

@@ -24,6 +24,18 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
     passes::fuse_slopes(planned.graph);
     if (backend.computes("max_pool2d_backward_slope")) passes::fuse_pool_slopes(planned.graph);
     if (backend.computes("softmax_cross_entropy_with_gradient")) passes::fuse_loss_gradients(planned.graph);
+    if (backend.computes("dense_sigmoid_cross_entropy_with_gradient"))
+      passes::fuse_loss_products(planned.graph);
+    if (!backend.slices_batch()) {
+      passes::fuse_recurrent_inputs(planned.graph, [&](const OpCall& call) {
+        const Choice choice = backend.choose(call, 0);
+        return choice.name == "whole sequence" && choice.launches == 1;
+      });
+    }
+    if (backend.computes("dense_backward")) {
+      passes::fuse_dense_gradients(planned.graph,
+                                   [&](const OpCall& call) { return backend.choose(call, 0).launches == 1; });
+    }
     if (backend.computes("chain")) passes::fuse_chains(planned.graph);
   }
   passes::Rewriter(planned.graph).finish();

@@ -51,6 +51,18 @@ Specs infer_backward_weights(const OpCall& call) {
   return {{Shape{x[-1], dz[-1]}}, {Shape{bias ? dz[-1] : 0}}};
 }
 
+Specs infer_backward(const OpCall& call) {
+  expects(call.inputs.size() == 3, call, "takes dz, W and x");
+  for (const std::size_t k : {0, 2}) expect_rows(call, k);
+  expect_weights(call, 1);
+  const auto& attrs = call.attrs_as<DenseBackwardAttrs>();
+  const Shape &dz = call.inputs[0].shape, &weights = call.inputs[1].shape;
+  expects(dz[-1] == weights[1] && call.inputs[2].shape == dz.with(-1, weights[0]), call,
+          "dz must have the columns of W, x its rows");
+  expects(attrs.slope != Activation::gelu, call, "the slope of gelu is not a function of its output");
+  return {call.inputs[2], call.inputs[1], {Shape{attrs.bias ? weights[1] : 0}}};
+}
+
 ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
   const auto& attrs = std::any_cast<const DenseAttrs&>(node.attrs);
   if (attrs.activation == Activation::gelu) {
@@ -84,6 +96,10 @@ Cost cost_backward_weights(const OpCall& call) {
   return product(call, call.inputs[0].shape, call.inputs[1].shape[-1]);
 }
 
+Cost cost_backward(const OpCall& call) {
+  return product(call, call.inputs[0].shape, 2 * call.inputs[1].shape[0]);
+}
+
 }  // namespace
 
 void define_dense(Registry& registry) {
@@ -99,6 +115,11 @@ void define_dense(Registry& registry) {
                 .infer = infer_backward_weights,
                 .cost = cost_backward_weights,
                 .accumulates = 3});
+  registry.add_fused({.name = "dense_backward",
+                      .outputs = {Rows::each, Rows::sum, Rows::sum},
+                      .infer = infer_backward,
+                      .cost = cost_backward,
+                      .accumulates = 7});
 }
 
 }  // namespace gpunn::ops

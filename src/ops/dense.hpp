@@ -7,6 +7,10 @@
 // dense_backward_weights:  x, dz -> dW [in, out], db [out] or, unless asked for, [0]  (rows sum, accumulates)
 //         attributes DenseBackwardWeightsAttrs
 //
+// dense_backward:  dz, W, x -> dx, dW, db as both of these make them  (rows each, sum, sum; accumulates)
+//         one call in place of both, made by a pass where the device has one launch for it; attributes
+//         DenseBackwardAttrs, where a slope is that of the activation that made x
+//
 // z is what the activation is applied to. All leading axes of x count as rows.
 #pragma once
 
@@ -23,6 +27,11 @@ struct DenseBackwardDataAttrs {
 };
 
 struct DenseBackwardWeightsAttrs {
+  bool bias = true;
+};
+
+struct DenseBackwardAttrs {
+  Activation slope = Activation::linear;
   bool bias = true;
 };
 

@@ -27,4 +27,12 @@ struct LossGradientAttrs {
 };
 void define_with_gradient(Registry& registry, const OpDef& loss);
 
+// "dense_<loss>_with_gradient": x, W, bias?, labels, weights? -> the outputs of <loss>_with_gradient of
+// predictions x W + bias, which nobody else reads.
+inline constexpr std::string_view kDense = "dense_";
+void define_dense_with_gradient(Registry& registry, const OpDef& loss);
+// The call of <loss>_with_gradient that is part of one. Valid as long as `inputs`, which it fills, and
+// `call`.
+OpCall loss_behind_dense(const OpCall& call, Specs& inputs);
+
 }  // namespace gpunn::ops

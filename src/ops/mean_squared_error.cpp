@@ -37,6 +37,7 @@ void define_mean_squared_error(Registry& registry) {
                 .cost = per_input_element<3>,
                 .accumulates = 1});
   define_with_gradient(registry, registry.find("mean_squared_error"));
+  define_dense_with_gradient(registry, registry.find("mean_squared_error"));
 }
 
 }  // namespace gpunn::ops

@@ -40,14 +40,22 @@ void expect_dropout(const OpCall& call, std::size_t k, std::int64_t batch, std::
 
 void expect_forward_inputs(const OpCall& call, const RecurrentAttrs& attrs) {
   expects(call.inputs.size() >= kRecurrentForwardInputs, call, "takes x, weights and optional inputs");
-  const Spec& x = call.inputs[kRecurrentX];
-  expects(x.dtype == Dtype::f32 && x.shape.rank() == 3, call, "x must be f32 [batch, steps, input]");
+  const Spec& from = call.inputs[kRecurrentX];
+  if (has(call, kRecurrentTable)) {
+    const Spec& table = call.inputs[kRecurrentTable];
+    expects(from.dtype == Dtype::i32 && from.shape.rank() == 2, call, "ids must be i32 [batch, steps]");
+    expects(table.dtype == Dtype::f32 && table.shape.rank() == 2, call,
+            "the table must be f32 [vocabulary, input]");
+  } else {
+    expects(from.dtype == Dtype::f32 && from.shape.rank() == 3, call, "x must be f32 [batch, steps, input]");
+  }
+  const Shape x = recurrent_input_shape(call);
   expect_weights(call, attrs, kRecurrentKernel);
-  expects(call.inputs[kRecurrentKernel].shape[0] == x.shape[2], call,
+  expects(call.inputs[kRecurrentKernel].shape[0] == x[2], call,
           "the kernel must have a row for each feature of x");
-  const Spec state{Shape{x.shape[0], units_of(call)}};
+  const Spec state{Shape{x[0], units_of(call)}};
   if (has(call, kRecurrentMask)) {
-    expects(call.inputs[kRecurrentMask] == Spec{Shape{x.shape[0], x.shape[1]}, Dtype::u8}, call,
+    expects(call.inputs[kRecurrentMask] == Spec{Shape{x[0], x[1]}, Dtype::u8}, call,
             "the mask must be u8 [batch, steps]");
   }
   for (const std::size_t k : {kRecurrentH0, kRecurrentC0}) {
@@ -55,20 +63,21 @@ void expect_forward_inputs(const OpCall& call, const RecurrentAttrs& attrs) {
   }
   expects(attrs.cell == RecurrentCell::lstm || !has(call, kRecurrentC0), call, "only an LSTM has c");
   const std::int64_t gates = recurrent_gates(attrs.cell);
-  expect_dropout(call, kRecurrentInputDropout, x.shape[0], gates, x.shape[2]);
-  expect_dropout(call, kRecurrentStateDropout, x.shape[0], gates, units_of(call));
+  expect_dropout(call, kRecurrentInputDropout, x[0], gates, x[2]);
+  expect_dropout(call, kRecurrentStateDropout, x[0], gates, units_of(call));
 }
 
 Specs infer(const OpCall& call) {
   const auto& attrs = call.attrs_as<RecurrentAttrs>();
   expect_forward_inputs(call, attrs);
-  const Shape& x = call.inputs[kRecurrentX].shape;
+  const Shape x = recurrent_input_shape(call);
   const std::int64_t batch = x[0], units = units_of(call);
   const Shape none{batch, 0}, state{batch, units};
   return {{attrs.sequence ? Shape{batch, x[1], units} : none},
           {state},
           {attrs.cell == RecurrentCell::lstm ? state : none},
-          {attrs.keep ? Shape{batch, x[1], recurrent_kept_floats(attrs, units)} : none}};
+          {attrs.keep ? Shape{batch, x[1], recurrent_kept_floats(attrs, units)} : none},
+          {attrs.draws ? Shape{batch, 1, x[2]} : none}};
 }
 
 // Enough for the packed form of every instruction set: both matrices, both transposed, and the biases, with
@@ -87,7 +96,7 @@ Specs infer_backward(const OpCall& call) {
   expects(call.inputs.size() == kRecurrentBackwardInputs, call,
           "takes what forward takes, what it made, and the gradients");
   expect_forward_inputs(call, attrs);
-  const Shape& x = call.inputs[kRecurrentX].shape;
+  const Shape x = recurrent_input_shape(call);
   const Shape none{x[0], 0}, state{x[0], units_of(call)};
   const Spec sequence{Shape{x[0], x[1], units_of(call)}};
   expects(has(call, kRecurrentSequence) == attrs.sequence, call,
@@ -134,7 +143,7 @@ ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
 // A multiply-add for each row, step and weight; twice that on the way back.
 template <int kProducts>
 Cost cost(const OpCall& call) {
-  const Shape& x = call.inputs[kRecurrentX].shape;
+  const Shape x = recurrent_input_shape(call);
   const std::int64_t weights =
       call.inputs[kRecurrentKernel].shape.elements() + call.inputs[kRecurrentWeights].shape.elements();
   return arithmetic(call, 2.0 * kProducts * static_cast<double>(x[0] * x[1]) * static_cast<double>(weights));
@@ -154,6 +163,11 @@ std::string_view to_string(RecurrentCell cell) {
       break;
   }
   return "lstm";
+}
+
+Shape recurrent_input_shape(const OpCall& call) {
+  const Shape& x = call.inputs[kRecurrentX].shape;
+  return has(call, kRecurrentTable) ? Shape{x[0], x[1], call.inputs[kRecurrentTable].shape[1]} : x;
 }
 
 std::int64_t recurrent_kept_floats(const RecurrentAttrs& attrs, std::int64_t units) {
@@ -177,7 +191,7 @@ std::int64_t recurrent_kept_floats(const RecurrentAttrs& attrs, std::int64_t uni
 
 void define_recurrent(Registry& registry) {
   registry.add({.name = "recurrent",
-                .outputs = {Rows::each, Rows::each, Rows::each, Rows::each},
+                .outputs = {Rows::each, Rows::each, Rows::each, Rows::each, Rows::each},
                 .infer = infer,
                 .gradient = gradient,
                 .cost = cost<1>,

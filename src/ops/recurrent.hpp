@@ -3,7 +3,10 @@
 //                           h [batch, units], after the last step
 //                           c [batch, units], likewise; [batch, 0] for cells without it
 //                           kept [batch, steps, ...], what backward needs; [batch, 0] unless asked for
+//                           mask [batch, 1, input], the dropout of x, where `draws`; else [batch, 0]
 //                      (rows each)
+// The table among the inputs, and `draws`, are a pass's doing, where the device looks rows up and draws masks
+// in the launch of the steps.
 // recurrent_pack:      kernel, recurrent, bias? -> packed [n]: the weights in the order in which the device
 //                      reads them (rows all); made once per step by a pass, where the device has it
 // recurrent_backward:  all inputs of RecurrentInput
@@ -32,7 +35,9 @@
 
 #include <string_view>
 
+#include "gpunn/graph.hpp"
 #include "src/ops/activation.hpp"
+#include "src/ops/dropout.hpp"
 
 namespace gpunn::ops {
 
@@ -51,6 +56,7 @@ enum RecurrentInput : std::size_t {
   kRecurrentInputDropout,  // ? [batch, 1 or gates, input]
   kRecurrentStateDropout,  // ? [batch, 1 or gates, units]
   kRecurrentPacked,        // ? from recurrent_pack
+  kRecurrentTable,         // ? [vocabulary, input]: then x is i32 ids [batch, steps], which name its rows
   kRecurrentForwardInputs,
   kRecurrentSequence = kRecurrentForwardInputs,  // ? as forward made it
   kRecurrentKept,                                // as forward made it
@@ -64,7 +70,8 @@ enum RecurrentOutput : std::size_t {
   kRecurrentOutSequence,
   kRecurrentOutH,
   kRecurrentOutC,
-  kRecurrentOutKept
+  kRecurrentOutKept,
+  kRecurrentOutMask
 };
 
 struct RecurrentAttrs {
@@ -75,6 +82,8 @@ struct RecurrentAttrs {
   bool reversed = false;
   bool keep = false;           // in training: for backward
   bool input_gradient = true;  // of recurrent_backward: dx is wanted
+  bool draws = false;          // forward makes the input's dropout mask itself, as dropout_mask would
+  DropoutAttrs dropout = {};
 };
 
 std::string_view to_string(RecurrentCell cell);  // "gru"
@@ -90,6 +99,8 @@ constexpr bool has_default_activations(const RecurrentAttrs& attrs) {
   return attrs.activation == Activation::tanh &&
          (attrs.cell == RecurrentCell::simple || attrs.recurrent_activation == Activation::sigmoid);
 }
+// [batch, steps, input], of x or of the rows that ids name.
+Shape recurrent_input_shape(const OpCall& call);
 // Floats of `kept` for one row and step, a multiple of 16.
 std::int64_t recurrent_kept_floats(const RecurrentAttrs& attrs, std::int64_t units);
 

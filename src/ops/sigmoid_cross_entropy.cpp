@@ -42,6 +42,7 @@ void define_sigmoid_cross_entropy(Registry& registry) {
                 .cost = per_input_element<3>,
                 .accumulates = 1});
   define_with_gradient(registry, registry.find("sigmoid_cross_entropy"));
+  define_dense_with_gradient(registry, registry.find("sigmoid_cross_entropy"));
 }
 
 }  // namespace gpunn::ops

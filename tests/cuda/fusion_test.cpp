@@ -10,7 +10,9 @@
 #include "src/graph/compile.hpp"
 #include "src/ops/accuracy.hpp"
 #include "src/ops/activation.hpp"
+#include "src/ops/dense.hpp"
 #include "src/ops/pool2d.hpp"
+#include "src/ops/recurrent.hpp"
 #include "src/ops/registry.hpp"
 #include "src/ops/reshape.hpp"
 #include "tests/cuda/devices.hpp"
@@ -172,6 +174,81 @@ TEST_F(Fusion, ASecondReaderOfTheMapKeepsTheSlopeApart) {
   const Run fused = compare(graph, {values.data(), target.data(), target.data()}, 3);
   EXPECT_EQ(fused.ops.count("chain"), 1);
   EXPECT_EQ(fused.ops.count("max_pool2d_backward_slope"), 0);
+}
+
+struct Head {  // x -> tanh -> dense -> loss
+  std::string loss;
+  std::int64_t batch, in, out;
+  bool bias = true, weighted = false, second_reader = false;
+};
+
+// The last dense layer goes into the loss, both of its gradients into one product.
+TEST_F(Fusion, TheLastLayersProductsShareLaunches) {
+  const std::string mse = "mean_squared_error", sigmoid = "sigmoid_cross_entropy";
+  struct Case {
+    Head head;
+    int fewer;
+    bool product, pair;
+  };
+  for (const auto& [h, fewer, product, pair] :
+       {Case{{sigmoid, 9, 4, 1}, 4, true, true}, Case{{mse, 9, 128, 3, false, true}, 4, true, true},
+        Case{{sigmoid, 256, 4, 1}, 4, true, true}, Case{{sigmoid, 257, 4, 1}, 3, false, true},
+        Case{{mse, 9, 129, 3}, 3, false, true}, Case{{mse, 9, 4, 3, true, false, true}, 3, false, true},
+        Case{{mse, 600, 4, 3}, 2, false, false}}) {
+    SCOPED_TRACE(h.loss + " " + std::to_string(h.batch) + " " + std::to_string(h.in));
+    Graph graph;
+    const ValueId x = graph.input("x", {Shape{h.batch, h.in}}), y = graph.input("y", {Shape{h.batch, h.out}}),
+                  w = graph.input("w", {Shape{h.in, h.out}}, false),
+                  b = graph.input("b", {Shape{h.out}}, false);
+    const ValueId by = h.weighted ? graph.input("by", {Shape{h.batch}}) : kNoValue;
+    const ValueId hidden = graph.emit1("activation", {x}, ops::ActivationAttrs{ops::Activation::tanh});
+    const ValueId z = graph.emit1("dense", {hidden, w, h.bias ? b : kNoValue}, ops::DenseAttrs{});
+    const ValueIds made = graph.emit(h.loss, {z, y, by});
+    ValueIds wrt{x, w}, kept{made[0]};
+    if (h.bias) wrt.push_back(b);
+    for (const ValueId id : gradients(graph, {made[0]}, wrt)) kept.push_back(id);
+    if (h.second_reader) kept.push_back(z);
+    keep(graph, kept);
+    const auto xs = uniform(h.batch * h.in, 1, -1, 1), ys = uniform(h.batch * h.out, 2, 0, 1),
+               ws = uniform(h.in * h.out, 3, -1, 1), bs = uniform(h.out, 4, -1, 1),
+               weights = uniform(h.batch, 5, 0.5f, 2);
+    std::vector<const void*> inputs{xs.data(), ys.data(), ws.data(), bs.data()};
+    if (h.weighted) inputs.push_back(weights.data());
+    const Run fused = compare(graph, inputs, fewer);
+    EXPECT_EQ(fused.ops.count("dense_" + h.loss + "_with_gradient"), product ? 1 : 0);
+    EXPECT_EQ(fused.ops.count("dense_backward"), pair ? 1 : 0);
+  }
+}
+
+// ids -> embedding -> recurrent with dropout of its input.
+TEST_F(Fusion, RecurrentLayersLookUpAndDrawByThemselves) {
+  constexpr std::int64_t kSteps = 6, kWidth = 5, kUnits = 7, kVocabulary = 11;
+  std::vector<std::int32_t> ids;
+  for (std::int32_t i = 0; i < kBatch * kSteps; ++i) ids.push_back(i * i % kVocabulary);
+  const auto target = uniform(kBatch * kUnits, 1, -1, 1), table = uniform(kVocabulary * kWidth, 2, -1, 1),
+             kernel = uniform(kWidth * 3 * kUnits, 3, -1, 1),
+             recurrent = uniform(kUnits * 3 * kUnits, 4, -1, 1);
+  for (const bool reversed : {false, true}) {
+    Graph graph;
+    const ValueId x = graph.input("ids", {Shape{kBatch, kSteps}, Dtype::i32}),
+                  y = graph.input("y", {Shape{kBatch, kUnits}}),
+                  e = graph.input("table", {Shape{kVocabulary, kWidth}}, false);
+    ValueIds in(ops::kRecurrentForwardInputs, kNoValue);
+    in[ops::kRecurrentKernel] = graph.input("kernel", {Shape{kWidth, 3 * kUnits}}, false);
+    in[ops::kRecurrentWeights] = graph.input("recurrent", {Shape{kUnits, 3 * kUnits}}, false);
+    in[ops::kRecurrentX] = graph.emit1("embedding", {x, e});
+    in[ops::kRecurrentInputDropout] = graph.emit1("dropout_mask", {in[ops::kRecurrentX]},
+                                                  ops::DropoutMaskAttrs{{0.4f, 2}, Shape{1, kWidth}});
+    const ValueIds made =
+        graph.emit("recurrent", in, ops::RecurrentAttrs{.reversed = reversed, .keep = true});
+    const ValueId loss = graph.emit1("mean_squared_error", {made[ops::kRecurrentOutH], y, kNoValue});
+    ValueIds kept = gradients(graph, {loss}, {e, in[ops::kRecurrentKernel], in[ops::kRecurrentWeights]});
+    kept.push_back(loss);
+    keep(graph, kept);
+    const Run fused =
+        compare(graph, {ids.data(), target.data(), table.data(), kernel.data(), recurrent.data()}, 3);
+    EXPECT_EQ(fused.ops.count("embedding") + fused.ops.count("dropout_mask"), 0);
+  }
 }
 
 // Ops that only passes make must be computed where they are made.

@@ -58,7 +58,7 @@ TEST_F(CudaTrace, NamesEveryLayerInItsPhase) {
   const testing::ReadTrace read(file);
   read.expect_nested({"step", "launch", "phase", "layer"});
   EXPECT_EQ(read.names("phase"), (std::set<std::string>{"forward", "backward", "update"}));
-  for (const char* layer : {"first", "last", "loss"})
+  for (const char* layer : {"first", "last", "last + loss"})
     EXPECT_EQ(read.names("layer").count(layer), 1u) << layer;
 }
 

@@ -130,6 +130,46 @@ TEST(GemmTest, TheEpilogueIsBiasActivationSlope) {
   }
 }
 
+// In one launch where both are small, else in two: the bits of either alone.
+TEST(GemmTest, GradientsTogetherAreThoseApart) {
+  struct Sizes {
+    std::int64_t rows, in, out;
+    bool pair;
+  };
+  for (const Sizes& z : {Sizes{32, 64, 1, true}, Sizes{33, 31, 65, true}, Sizes{1, 1, 1, true},
+                         Sizes{0, 5, 4, true}, Sizes{512, 9, 7, true}, Sizes{513, 9, 7, false}}) {
+    ASSERT_EQ(gradients_pair(z.rows, z.in, z.out), z.pair);
+    const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+    const Floats x = uniform(z.rows * z.in, -1, 1), w = uniform(z.in * z.out, -1, 1, 2),
+                 dz = uniform(z.rows * z.out, -1, 1, 3);
+    for (const Accumulate mode : kModes) {
+      for (const bool slope : {false, true}) {
+        const auto run = [&](const Way& way, bool together) {
+          Array<float> in(way, x), weights(way, w), from(way, dz), dx(way, before(mode, x.size())),
+              dw(way, before(mode, w.size())), db(way, before(mode, size(z.out)));
+          Epilogue e{.mode = mode};
+          if (slope) e.y_before = in, e.slope = Activation::tanh;
+          Array<float> scratch(way, size(gemm_scratch_floats(z.in, z.out, z.rows, 1, true)));
+          if (together) {
+            gemm_gradients(way.gpu, {z.rows, z.in, z.out, in, weights, from, dx, dw, e, mode, {db, mode}},
+                           scratch);
+          } else {
+            gemm(way.gpu, {Layout::nt, z.rows, z.in, z.out}, from, weights, e, dx, nullptr);
+            gemm(way.gpu, {Layout::tn, z.in, z.out, z.rows}, in, from, {.mode = mode}, dw, scratch,
+                 {db, mode});
+          }
+          return join({dx.read(), dw.read(), db.read()});
+        };
+        const Floats apart = run({Gpu{nullptr, 7}, 0}, false);
+        const Floats together = everywhere([&](const Way& way) { return run(way, true); });
+        EXPECT_EQ(together, apart) << z.rows << " " << z.in << " " << z.out;
+        const Doubles dx = product({Layout::nt, z.rows, z.in, z.out}, dz, w);
+        if (mode == Accumulate::overwrite && !slope) expect_close(part(together, 0, x.size()), dx, z.out);
+      }
+    }
+  }
+}
+
 TEST(GemmTest, NaNStaysInItsRowAndColumn) {
   const Gemm s{Layout::nn, 40, 40, 40};
   Floats a = uniform(1600, -1, 1), b = uniform(1600, -1, 1, 2);

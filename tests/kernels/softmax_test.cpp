@@ -1,6 +1,7 @@
 #include "kernels/softmax.hpp"
 
 #include "kernels/element_loss.hpp"
+#include "kernels/gemm.hpp"
 #include "kernels/softmax_cross_entropy.hpp"
 #include "tests/kernels/lab.hpp"
 
@@ -229,6 +230,34 @@ double element_value(ElementLoss kind, double x, double t) {
   if (kind == ElementLoss::squared_error) return (x - t) * (x - t);
   const double p = kind == ElementLoss::sigmoid_cross_entropy ? 1 / (1 + std::exp(-x)) : x;
   return -(t * std::log(p) + (1 - t) * std::log(1 - p));
+}
+
+// The product that makes x in the launch of the loss: the bits of gemm() before it.
+TEST(ElementLossTest, AProductBeforeItIsTheOneOfGemm) {
+  for (const ElementLoss kind : {ElementLoss::sigmoid_cross_entropy, ElementLoss::squared_error}) {
+    for (const Matrix& m : {Matrix{1, 1}, Matrix{33, 1}, Matrix{40, 7}, Matrix{2100, 2}, Matrix{0, 3}}) {
+      for (const std::int64_t width : {1, 37}) {
+        const auto size = static_cast<std::size_t>(m.rows * m.columns);
+        const Floats features = uniform(m.rows * width, -1, 1), w = uniform(width * m.columns, -1, 1, 2),
+                     bias = uniform(m.columns, -1, 1, 3), t = uniform(m.rows * m.columns, 0, 1, 4);
+        const auto run = [&](const Way& way, bool inside) {
+          Array<float> from(way, features), by(way, w), b(way, bias), target(way, t), x(way, size),
+              loss(way, 2), metric(way, 2), dx(way, size);
+          Array<float> scratch(way, static_cast<std::size_t>(loss_scratch_floats(m)));
+          const float* added = width > 1 ? b.data() : nullptr;
+          const LossProduct product{width, from, by, added};
+          if (!inside)
+            gemm(way.gpu, {Layout::nn, m.rows, m.columns, width}, from, by, {.bias = added}, x, nullptr);
+          element_loss(way.gpu, kind, m, inside ? nullptr : x.data(), target, nullptr,
+                       {.loss = loss, .metric = metric, .scratch = scratch}, {.dx = dx, .scale = 0.5f},
+                       inside ? &product : nullptr);
+          return join({loss.read(), metric.read(), dx.read()});
+        };
+        const Floats inside = everywhere([&](const Way& way) { return run(way, true); });
+        EXPECT_EQ(inside, run({Gpu{nullptr, 7}, 0}, false)) << m.rows << " " << m.columns << " " << width;
+      }
+    }
+  }
 }
 
 TEST(ElementLossTest, LossMetricAndGradientInOnePass) {

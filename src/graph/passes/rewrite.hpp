@@ -1,6 +1,8 @@
 // What passes share: who makes and reads a value, and replacing both.
 #pragma once
 
+#include <functional>
+
 #include "gpunn/graph.hpp"
 
 namespace gpunn::passes {
@@ -49,6 +51,12 @@ void fuse_slopes(
 // Where the backend computes what they make:
 void fuse_pool_slopes(Graph& graph);     // the same of a max pool
 void fuse_loss_gradients(Graph& graph);  // loss + its gradient + accuracy: one pass over the predictions
-void fuse_chains(Graph& graph);          // what is left of elementwise nodes in a row: one pass over memory
+// dropout masks and embeddings that recurrent layers read: drawn and looked up by the layer itself, where
+// `takes_input` says that a call has one launch for its product with x and its steps
+void fuse_recurrent_inputs(Graph& graph, const std::function<bool(const OpCall&)>& takes_input);
+void fuse_loss_products(Graph& graph);  // the last dense layer + its loss with the gradient, of a small batch
+// both gradients of a dense layer, where `one_launch` says that a call makes them in one
+void fuse_dense_gradients(Graph& graph, const std::function<bool(const OpCall&)>& one_launch);
+void fuse_chains(Graph& graph);  // what is left of elementwise nodes in a row: one pass over memory
 
 }  // namespace gpunn::passes

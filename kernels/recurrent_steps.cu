@@ -57,6 +57,22 @@ struct Begin {
   }
 };
 
+// The state behind a step: for the next one, and where the sequence has it.
+__device__ inline void write_state(const RecurrentShape& shape, const StateMask& mask, std::int64_t i,
+                                   std::int64_t at_y, std::int64_t unit, float h, const RecurrentForward& f,
+                                   const RecurrentState& state) {
+  state.h[i] = h;
+  write_operand(shape, mask, i, h, state.operand);
+  if (f.y != nullptr) f.y[at_y * shape.units + unit] = h;
+}
+
+// Value `which` of the kKept that backward reads.
+template <int kKept>
+__device__ inline void keep(const RecurrentShape& shape, std::int64_t at_y, int which, std::int64_t unit,
+                            float value, const RecurrentForward& f) {
+  if (f.kept != nullptr) f.kept[(at_y * kKept + which) * shape.units + unit] = value;
+}
+
 template <class Cell, class A>
 struct StepForward {
   A activations;
@@ -80,14 +96,11 @@ struct StepForward {
     float next_h = h, next_c = c;
     Cell::forward(activations, x, s, next_h, next_c, kept);
     if (f.mask == nullptr || f.mask[at.x] != 0) h = next_h, c = next_c;
-    state.h[i] = h;
+    write_state(shape, mask, i, at.y, unit, h, f, state);
     if (Cell::kHasCell) state.c[i] = c;
-    write_operand(shape, mask, i, h, state.operand);
-    if (f.y != nullptr) f.y[at.y * shape.units + unit] = h;
     if (Cell::kHasCell && f.cells != nullptr) f.cells[at.y * shape.units + unit] = c;
-    if (f.kept == nullptr) return;
     GPUNN_UNROLL
-    for (int k = 0; k < kKept; ++k) f.kept[(at.y * kKept + k) * shape.units + unit] = kept[k];
+    for (int k = 0; k < kKept; ++k) keep<kKept>(shape, at.y, k, unit, kept[k], f);
   }
 };
 
@@ -108,7 +121,7 @@ struct StepReset {
       float& s = state.s[layouts.s.at(g, row, unit)];
       const float sum = f.x_gates[layouts.x.at(g, at.x, unit)] + s;
       s = activations.gate(sum);
-      if (f.kept != nullptr) f.kept[(at.y * 3 + g) * shape.units + unit] = activations.kept(sum, s);
+      keep<3>(shape, at.y, g, unit, activations.kept(sum, s), f);
       if (g == 1) state.reset[i] = s * (state.h[i] * mask.of(row, 2, unit));
     }
   }
@@ -130,10 +143,8 @@ struct StepCandidate {
     const float g = activations.state(sum);
     float h = state.h[i];
     if (f.mask == nullptr || f.mask[at.x] != 0) h = z * h + (1.0f - z) * g;
-    state.h[i] = h;
-    write_operand(shape, mask, i, h, state.operand);
-    if (f.y != nullptr) f.y[at.y * shape.units + unit] = h;
-    if (f.kept != nullptr) f.kept[(at.y * 3 + 2) * shape.units + unit] = activations.kept(sum, g);
+    write_state(shape, mask, i, at.y, unit, h, f, state);
+    keep<3>(shape, at.y, 2, unit, activations.kept(sum, g), f);
   }
 };
 

@@ -167,8 +167,12 @@ def run(path, args, state):
     if args.tests_of:
         tests = subprocess.run(f"{args.tests_of} {path}", shell=True, capture_output=True, text=True, check=True).stdout.strip()
     part, parts = map(int, args.share.split("/"))
-    open_results = (None, "survived") if args.retry else (None,)
-    todo = [m for i, m in enumerate(chosen(path, args)) if i % parts == part - 1 and state.results.get(m[0]) in open_results]
+
+    def is_open(key):
+        result = state.results.get(key)
+        return result is None or (args.retry and result == "survived" and not is_explained(key, args))
+
+    todo = [m for i, m in enumerate(chosen(path, args)) if i % parts == part - 1 and is_open(m[0])]
     limits = limits_of(args, tests) if todo else []
     if limits is None:
         sys.exit(f"mutate.py: the tests of {path} do not pass before anything is broken")
@@ -198,7 +202,8 @@ def table(args, state):
         caught = sum(count[c] for c in columns if c.startswith(("killed", "hangs")))
         counted = caught + count["survived"]
         percent = 100.0 * caught / counted if counted else 100.0
-        print(f"| {name} | {sum(count.values())} | " + " | ".join(str(count[c]) for c in columns) + f" | {percent:.1f} % |")
+        shown = f"{percent:.1f} %" if counted or not count["not tried"] else "-"
+        print(f"| {name} | {sum(count.values())} | " + " | ".join(str(count[c]) for c in columns) + f" | {shown} |")
         return percent
 
     for path in args.files:

@@ -5,16 +5,18 @@
 namespace gpunn::kernels {
 namespace {
 
+constexpr std::int64_t kSmallPieces = kSmallTests ? 16 : 300;
+
 // Segments with gaps of padding between them: odd bounds, one that crosses pieces, and more small ones than
 // the blocks of a small device.
 std::vector<UpdatePiece> make_pieces() {
   std::vector<UpdatePiece> pieces = {
       {0, 7, 1, 0.1f}, {13, 1, 0.5f, 0}, {64, 2048, 2, 0.01f}, {2112, 301, 2, 0.01f}};
-  for (std::int64_t i = 0; i < 300; ++i) pieces.push_back({2420 + 4 * i, 3, 1, 0.05f});
+  for (std::int64_t i = 0; i < kSmallPieces; ++i) pieces.push_back({2420 + 4 * i, 3, 1, 0.05f});
   return pieces;
 }
 const std::vector<UpdatePiece> kPieces = make_pieces();
-constexpr std::int64_t kPieceCount = 304;
+constexpr std::int64_t kPieceCount = 4 + kSmallPieces;
 constexpr std::size_t kSize = 3700;
 
 bool covered(std::size_t i, float& factor, float& decay) {

@@ -175,7 +175,7 @@ def run(path, args, state):
     todo = [m for i, m in enumerate(chosen(path, args)) if i % parts == part - 1 and is_open(m[0])]
     limits = limits_of(args, tests) if todo else []
     if limits is None:
-        sys.exit(f"mutate.py: the tests of {path} do not pass before anything is broken")
+        sys.exit(f"mutate.py: the tests of {path} do not pass (in {args.timeout:.0f} s) before anything is broken")
     original = path.read_bytes()
     try:
         for key, lines in todo:

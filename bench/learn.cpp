@@ -14,7 +14,7 @@ struct Network {
   gpunn::Loss loss;
 };
 
-Network make_network(const std::string& name, const gpunn::ModelOptions& options) {
+Network make_network(const std::string& name, double dropout, const gpunn::ModelOptions& options) {
   using namespace gpunn;
   if (name == "ffn") {
     return {Sequential({Input({10}), Dense(64, {.activation = relu}), Dense(64, {.activation = relu}),
@@ -30,11 +30,12 @@ Network make_network(const std::string& name, const gpunn::ModelOptions& options
             SparseCategoricalCrossentropy()};
   }
   if (name == "gru") {
-    return {Sequential({Input({100}, {.dtype = Dtype::i32}), Embedding(10000, 64),
-                        GRU(64, {.dropout = 0.1, .return_sequences = true}), GRU(64, {.dropout = 0.1}),
-                        Dense(64, {.activation = relu}), Dense(1, {.activation = sigmoid})},
-                       options),
-            BinaryCrossentropy()};
+    return {
+        Sequential({Input({100}, {.dtype = Dtype::i32}), Embedding(10000, 64),
+                    GRU(64, {.dropout = dropout, .return_sequences = true}), GRU(64, {.dropout = dropout}),
+                    Dense(64, {.activation = relu}), Dense(1, {.activation = sigmoid})},
+                   options),
+        BinaryCrossentropy()};
   }
   throw UsageError("there is no network '" + name + "'");
 }
@@ -52,6 +53,7 @@ int main(int argc, char** argv) try {
   int threads = 0;
   std::int64_t batch = 32;
   std::uint64_t seed = 0;
+  double dropout = 0.1;
   CLI::App app("Trains from the weights, data and order of samples that learning.py wrote");
   app.add_option("--network", network)->required();
   app.add_option("--task", task_file,
@@ -61,13 +63,14 @@ int main(int argc, char** argv) try {
   app.add_option("--batch", batch)->capture_default_str();
   app.add_option("--threads", threads)->capture_default_str();
   app.add_option("--seed", seed, "of dropout")->capture_default_str();
+  app.add_option("--dropout", dropout, "of the gru's inputs")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   const auto task = gpunn::io::load_safetensors(task_file);
   const auto train = std::make_shared<gpunn::TensorDataset>(tensor(task, "x_train"), tensor(task, "y_train"));
   const gpunn::Tensor& order = tensor(task, "order");
 
-  auto [model, loss] = make_network(network, {.threads = threads, .seed = seed});
+  auto [model, loss] = make_network(network, dropout, {.threads = threads, .seed = seed});
   model.load_weights(weights_file);
   model.compile({.optimizer = gpunn::Adam(), .loss = loss, .metrics = {gpunn::accuracy}});
   std::string losses;

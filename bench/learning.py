@@ -4,7 +4,9 @@
     bench/learning.py [digits] [cells] [reviews] [--seeds 5] [--epochs N]
 
 Keras draws the weights; both then train with Adam on the same batches. The network of the reviews has dropout, of which
-each draws its own: there accuracies are to be compared, not losses. Writes bench/results/learning.{json,md}. Runs in
+each draws its own: there accuracies are to be compared, not losses; --dropout 0 compares losses too. Keras runs on JAX:
+on TensorFlow its Adam adds up the squares of an embedding's gradients position by position, not the square of their sum,
+and where an id repeats in a batch that is another optimizer. Writes bench/results/learning.{json,md}. Runs in
 the environment that compare.py --install makes; the data come from examples/data.sh.
 """
 
@@ -62,15 +64,15 @@ def reviews():
     for part in ("train", "test"):
         rows = [line.split("\t") for line in (DATA / f"reviews/{part}.tsv").read_text(encoding="utf-8").splitlines()[1:]]
         texts[part], result[f"y_{part}"] = [row[2] for row in rows], np.array([[float(row[0])] for row in rows], np.float32)
-    vectorize = keras.layers.TextVectorization(max_tokens=10000, ragged=True)
+    vectorize = keras.layers.TextVectorization(max_tokens=10000)
     vectorize.adapt(texts["train"])
     for part in ("train", "test"):
-        ids = [row.numpy().tolist() for row in vectorize(texts[part])]
+        ids = [row[row != 0].tolist() for row in np.asarray(vectorize(texts[part]))]
         result[f"x_{part}"] = keras.utils.pad_sequences(ids, 100)
     return result
 
 
-def make_model(network):
+def make_model(network, dropout):
     import keras
     from keras import layers
     keras.utils.clear_session()
@@ -79,8 +81,8 @@ def make_model(network):
                  layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(64, "relu"),
                  layers.Dense(10, "softmax")]
     elif network == "gru":
-        stack = [keras.Input((100,), dtype="int32"), layers.Embedding(10000, 64), layers.GRU(64, return_sequences=True, dropout=0.1),
-                 layers.GRU(64, dropout=0.1), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
+        stack = [keras.Input((100,), dtype="int32"), layers.Embedding(10000, 64), layers.GRU(64, return_sequences=True, dropout=dropout),
+                 layers.GRU(64, dropout=dropout), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
     else:
         stack = [keras.Input((10,)), layers.Dense(64, "relu"), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
     model = keras.Sequential(stack)
@@ -97,7 +99,7 @@ def with_keras(model, task, batch):
     return {"test_accuracy": accuracy, "test_loss": loss, "losses": losses}
 
 
-def with_ours(program, network, model, task, batch, seed):
+def with_ours(program, network, model, task, batch, seed, dropout):
     import numpy as np
     from safetensors.numpy import save_file
     with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +107,8 @@ def with_ours(program, network, model, task, batch, seed):
         weights = {f"{layer.name}/{v.name}": np.array(v) for layer in model.layers for v in layer.weights}
         save_file(weights, f"{folder}/weights.safetensors")
         done = subprocess.run([program, "--network", network, "--task", f"{folder}/task.safetensors", "--weights",
-                               f"{folder}/weights.safetensors", "--batch", str(batch), "--seed", str(seed)], stdout=subprocess.PIPE, text=True, check=True)
+                               f"{folder}/weights.safetensors", "--batch", str(batch), "--seed", str(seed), "--dropout", str(dropout)],
+                              stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -129,6 +132,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="default: 10 for digits, 50 for cells, 3 for reviews")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--dropout", type=float, default=0.1, help="of the reviews' recurrent layers (default: %(default)s)")
     parser.add_argument("--ours", type=pathlib.Path, default=HERE.parent / "build/release/bench/learn")
     parser.add_argument("--venv", type=pathlib.Path, help="of the peers; default: where compare.py --install puts it")
     parser.add_argument("--output", type=pathlib.Path, default=HERE / "results/learning")
@@ -143,7 +147,7 @@ def main():
             sys.exit(f"learning.py: no Keras in {python.parent.parent}: run bench/compare.py --install, or name another --venv")
         os.execv(python, [str(python), __file__, *sys.argv[1:]])
 
-    os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    os.environ.update(KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
     import keras
     import numpy as np
     results = {}
@@ -152,11 +156,12 @@ def main():
         data = {"digits": digits, "cells": cells, "reviews": reviews}[name]()
         for seed in range(arguments.seeds):
             keras.utils.set_random_seed(seed)
-            model = make_model(network)
+            model = make_model(network, arguments.dropout)
             generator = np.random.default_rng(seed)
             order = [generator.permutation(len(data["x_train"])) for _ in range(arguments.epochs or epochs)]
             task = {**data, "order": np.array(order, np.int64)}
-            run = {"ours": with_ours(arguments.ours, network, model, task, arguments.batch, seed), "keras": with_keras(model, task, arguments.batch)}
+            ours = with_ours(arguments.ours, network, model, task, arguments.batch, seed, arguments.dropout)
+            run = {"ours": ours, "keras": with_keras(model, task, arguments.batch)}
             results.setdefault(name, []).append(run)
             print(f"{name}, seed {seed}: ours {run['ours']['test_accuracy']:.4f}, Keras {run['keras']['test_accuracy']:.4f}; "
                   f"first losses {run['ours']['losses'][0]:.6f}, {run['keras']['losses'][0]:.6f}", flush=True)

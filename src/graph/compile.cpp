@@ -21,6 +21,9 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
   planned.graph = std::move(graph);
   if (options.fuse) {
     const Backend& backend = find_backend(options.device);
+    const auto choose = [&, policy = backend.in_effect(options.policy)](const OpCall& call) {
+      return backend.choose(call, 0, policy);
+    };
     passes::fuse_slopes(planned.graph);
     if (backend.computes("max_pool2d_backward_slope")) passes::fuse_pool_slopes(planned.graph);
     if (backend.computes("softmax_cross_entropy_with_gradient")) passes::fuse_loss_gradients(planned.graph);
@@ -28,13 +31,13 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
       passes::fuse_loss_products(planned.graph);
     if (!backend.slices_batch()) {
       passes::fuse_recurrent_inputs(planned.graph, [&](const OpCall& call) {
-        const Choice choice = backend.choose(call, 0);
+        const Choice choice = choose(call);
         return choice.name == "whole sequence" && choice.launches == 1;
       });
     }
     if (backend.computes("dense_backward")) {
       passes::fuse_dense_gradients(planned.graph,
-                                   [&](const OpCall& call) { return backend.choose(call, 0).launches == 1; });
+                                   [&](const OpCall& call) { return choose(call).launches == 1; });
     }
     if (backend.computes("chain")) passes::fuse_chains(planned.graph);
   }

@@ -19,9 +19,11 @@ constexpr std::int64_t kBatch = 8;
 // Convolution by cuDNN, products by cuBLASLt, and our kernels: small, because it is trained some hundred
 // times.
 Sequential make_model(const std::string& device) {
-  Sequential model({Input({6, 6, 4}), Conv2D(8, {3, 3}, {.activation = relu}), Flatten(),
-                    Dense(16, {.activation = relu}), Dense(10, {.activation = softmax})},
-                   {.device = device, .threads = 1});
+  // Both gradients of the second convolution run side by side: streams that wait for each other.
+  Sequential model(
+      {Input({6, 6, 4}), Conv2D(8, {3, 3}, {.activation = relu}), Conv2D(8, {3, 3}, {.activation = relu}),
+       Flatten(), Dense(16, {.activation = relu}), Dense(10, {.activation = softmax})},
+      {.device = device, .threads = 1});
   model.compile({.optimizer = Adam(), .loss = SparseCategoricalCrossentropy()});
   return model;
 }

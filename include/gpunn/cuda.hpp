@@ -19,6 +19,7 @@ namespace gpunn::cuda {
 // The device an op is planned for: a real one, or the description of one that is not there.
 struct Target {
   std::string name;      // "NVIDIA H100"
+  int ordinal = -1;      // of a device that is there; -1: known by description only
   int architecture = 0;  // 90 for compute capability 9.0
   int multiprocessors = 1;
   std::size_t shared_per_block = 49'152;  // the opt-in limit, bytes

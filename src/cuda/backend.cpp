@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "src/cuda/ranges.hpp"
+#include "src/cuda/recurrent_cudnn.hpp"
 #include "src/cuda/registry.hpp"
 
 namespace gpunn::cuda {
@@ -36,6 +37,10 @@ class PlanningBackend : public Backend {
     choice.launches = chosen.launches;
     choice.fallback = std::move(chosen.fallback);
     return choice;
+  }
+
+  std::int64_t recurrent_reserve(const OpCall& call, const Policy& policy) const override {
+    return cuda::recurrent_reserve(call, target_under(policy));
   }
 
   std::unique_ptr<Executable> bind(Planned, VariableStore&, ThreadPool&) const override {

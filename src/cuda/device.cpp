@@ -16,6 +16,7 @@ Target describe(int ordinal) {
   check(cudaGetDeviceProperties(&properties, ordinal));
   Target target;
   target.name = properties.name;
+  target.ordinal = ordinal;
   target.architecture = properties.major * 10 + properties.minor;
   target.multiprocessors = properties.multiProcessorCount;
   target.shared_per_block = properties.sharedMemPerBlockOptin;

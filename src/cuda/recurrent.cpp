@@ -72,6 +72,11 @@ RecurrentCall::RecurrentCall(const OpCall& call, const Target& target)
   } else if (why_steps.empty()) {
     why = cat(units(), " units, at most ", kernels::kMostSequenceUnits, ": weights stay in registers on sm_",
               target.architecture);
+  } else {
+    std::string reason;
+    library = choose_recurrent_library(*this, call, target, reason);
+    if (library) reason = library->why;
+    if (!reason.empty()) why += "; " + reason;
   }
   if (!takes_input && (vocabulary > 0 || attrs.draws))
     throw UsageError("recurrent: no kernel looks rows up or draws masks for this shape", call.where);
@@ -255,6 +260,7 @@ Implementation recurrent_forward(const OpCall& call, const Target& target) {
     if (by_steps) return forward.run_steps(l, f);
     kernels::recurrent_forward(gpu_of(l), forward.layer.shape(), f);
   };
+  if (layer.library) return recurrent_forward_by_library(layer, std::move(made));
   return made;
 }
 

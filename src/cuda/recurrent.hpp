@@ -3,6 +3,7 @@
 
 #include "gpunn/cuda.hpp"
 #include "kernels/recurrent_steps.hpp"
+#include "src/cuda/recurrent_cudnn.hpp"
 #include "src/ops/common.hpp"
 #include "src/ops/recurrent.hpp"
 
@@ -18,6 +19,7 @@ struct RecurrentCall {
   std::string why_steps;     // why the layer goes step by step; empty: whole sequences in one launch
   std::string why;           // of either
   bool takes_input = false;  // the input's product is part of the launch
+  std::optional<RecurrentLibrary> library;  // what would go step by step goes to cuDNN
 
   RecurrentCall(const OpCall& call, const Target& target);
 

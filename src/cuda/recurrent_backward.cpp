@@ -297,6 +297,7 @@ Implementation recurrent_backward(const OpCall& call, const Target& target) {
   made.launches = count_launches(backward, inner);
   made.prepare = InnerProducts::prepare(backward.products, layer.why, made.launches);
   made.run = [backward](const Launch& l) { backward.run(l); };
+  if (layer.library) return recurrent_backward_by_library(layer, call, std::move(made));
   return made;
 }
 

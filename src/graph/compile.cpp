@@ -41,6 +41,8 @@ Planned plan_graph(Graph graph, const VariableStore& variables, int threads, con
     }
     if (backend.computes("chain")) passes::fuse_chains(planned.graph);
   }
+  const Backend& planner = find_backend(options.device);
+  passes::reserve_recurrent(planned.graph, planner, planner.in_effect(options.policy));
   passes::Rewriter(planned.graph).finish();
   Plan& plan = planned.plan;
   plan.device = options.device;

@@ -87,6 +87,12 @@ class Backend {
     return asked;
   }
   virtual Choice choose(const OpCall& call, std::int64_t slice_rows, const Policy& policy) const = 0;
+  // Floats that a recurrent node must keep per row and step for the way in which it is computed here, where
+  // that is more than the op says; else 0.
+  virtual std::int64_t recurrent_reserve(const OpCall& call, const Policy& policy) const {
+    static_cast<void>(call), static_cast<void>(policy);
+    return 0;
+  }
   // Under the policy of the plan.
   virtual std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables,
                                            ThreadPool& pool) const = 0;

@@ -29,6 +29,7 @@
 //   LSTM        20         i, f, g, o, c (its activation is computed again)
 //   SimpleRNN    0         h is the sequence; 4 if the activation is not tanh
 // and 4 more where the sequence is not an output, for h. What `kept` holds is the device's own affair.
+// A library's way may need more of it (src/graph/passes/reserve_recurrent.cpp).
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <gpunn/gpunn.hpp>
+#include <map>
 
+#include "simt/libraries.hpp"
 #include "simt/simt.hpp"
 #include "src/graph/compile.hpp"
 #include "src/ops/recurrent.hpp"
@@ -110,7 +113,10 @@ class RecurrentOp : public ::testing::Test {
     }
     executable->run({});
     for (const PlannedNode& node : executable->plan().nodes) {
-      if (node.op == "recurrent") path_ = node.implementation;
+      if (node.op == "recurrent") path_ = paths_[device] = node.implementation, why_[device] = node.why;
+      if (node.op == "recurrent_backward") {
+        EXPECT_EQ(node.implementation, path_);
+      }
     }
     std::vector<std::vector<double>> outputs;
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -152,7 +158,8 @@ class RecurrentOp : public ::testing::Test {
   Graph graph_;
   std::vector<std::pair<ValueId, std::vector<double>>> inputs_;
   ValueIds outputs_, losses_, kept_;
-  std::string path_;
+  std::string path_;  // on the last device
+  std::map<std::string, std::string> paths_, why_;
   std::size_t reports_ = 0;
 };
 
@@ -223,6 +230,127 @@ TEST_F(RecurrentOp, GradientsAreAddedToThoseOfAnotherCall) {
 TEST_F(RecurrentOp, ManyPlaces) {
   compare({.cell = RecurrentCell::gru, .batch = 8, .steps = 70, .input = 9, .units = 4, .input_masks = 1});
 }
+
+#if GPUNN_HAVE_CUDNN
+
+// cuBLAS is told to be reproducible, as NVIDIA says that cuDNN's RNN needs it.
+class LibraryRecurrentOp : public RecurrentOp {
+ protected:
+  void SetUp() override {
+    RecurrentOp::SetUp();
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2", 1);
+  }
+  void TearDown() override {
+    unsetenv("CUBLAS_WORKSPACE_CONFIG");
+    simt::set_cudnn_rnn_workspace(0);
+    RecurrentOp::TearDown();
+  }
+  void expect_library(const Case& c) {
+    compare(c);
+    EXPECT_EQ(paths_["sim"], "cudnn rnn") << why_["sim"];
+    EXPECT_EQ(paths_["sim-own"], "per step");
+  }
+  void expect_steps(const Case& c, const std::string& reason) {
+    compare(c);
+    EXPECT_EQ(paths_["sim"], "per step");
+    EXPECT_NE(why_["sim"].find(reason), std::string::npos) << why_["sim"];
+  }
+};
+
+constexpr RecurrentCell kLibraryCells[] = {RecurrentCell::simple, RecurrentCell::gru, RecurrentCell::lstm};
+
+TEST_F(LibraryRecurrentOp, UnitsStepsAndRows) {
+  for (const RecurrentCell cell : kLibraryCells) {
+    expect_library({.cell = cell, .batch = 1, .steps = 1, .input = 3, .units = 129, .initial = true});
+    expect_library({.cell = cell, .batch = 3, .steps = 2, .input = 33, .units = 160});
+    expect_library({.cell = cell, .batch = 3, .steps = 7, .input = 1, .units = 129, .initial = true});
+    expect_library({.cell = cell, .batch = 1, .steps = 2, .input = 5, .units = 256, .initial = true});
+  }
+  EXPECT_NE(why_["sim"].find("cuDNN's RNN, reproducible by CUBLAS_WORKSPACE_CONFIG=:4096:2"),
+            std::string::npos)
+      << why_["sim"];
+}
+
+TEST_F(LibraryRecurrentOp, Options) {
+  for (const RecurrentCell cell : kLibraryCells) {
+    for (const bool sequence : {false, true}) {
+      for (const bool reversed : {false, true}) {
+        Case c{.cell = cell, .batch = 2, .steps = 3, .input = 4, .units = 130};
+        c.sequence = sequence, c.reversed = reversed;
+        expect_library(c);
+        c.bias = false, c.initial = true, c.input_masks = 1;
+        expect_library(c);
+      }
+    }
+  }
+  expect_library({.cell = RecurrentCell::simple,
+                  .batch = 2,
+                  .steps = 3,
+                  .input = 4,
+                  .units = 130,
+                  .activation = ops::Activation::relu});
+}
+
+TEST_F(LibraryRecurrentOp, GradientsAreAddedToThoseOfAnotherCall) {
+  for (const RecurrentCell cell : kLibraryCells) {
+    for (const bool reversed : {false, true}) {
+      for (const std::int64_t masks : {0, 1}) {
+        Case c{.cell = cell, .batch = 2, .steps = 3, .input = 4, .units = 131, .initial = true};
+        c.reversed = reversed, c.input_masks = masks, c.calls = 2;
+        expect_library(c);
+      }
+    }
+  }
+}
+
+TEST_F(LibraryRecurrentOp, WhatCudnnDoesNotComputeGoesStepByStep) {
+  const Case plain{
+      .cell = RecurrentCell::gru, .batch = 2, .steps = 2, .input = 3, .units = 129, .initial = true};
+  Case c = plain;
+  c.mask = true;
+  expect_steps(c, "takes no mask");
+  c = plain, c.state_masks = 1;
+  expect_steps(c, "no dropout of the state");
+  c = plain, c.input_masks = 3;
+  expect_steps(c, "no dropout mask for each gate");
+  c = plain, c.activation = ops::Activation::relu;
+  expect_steps(c, "no such cell");
+  c = plain, c.cell = RecurrentCell::gru_reset_before;
+  expect_steps(c, "no such cell");
+  expect_library(plain);
+}
+
+TEST_F(LibraryRecurrentOp, WithoutReproducibleCublasItIsNotTaken) {
+  const Case plain{.cell = RecurrentCell::gru, .batch = 2, .steps = 2, .input = 3, .units = 129};
+  for (const char* set : {"", ":4096:8", ":16:8:4096:2"}) {
+    setenv("CUBLAS_WORKSPACE_CONFIG", set, 1);
+    expect_steps(plain, "not reproducible here: set CUBLAS_WORKSPACE_CONFIG to :4096:2 or :16:8");
+  }
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8", 1);
+  expect_library(plain);
+}
+
+TEST_F(LibraryRecurrentOp, WhatNeedsMoreThanWasPlannedGoesStepByStep) {
+  const Case plain{.cell = RecurrentCell::lstm, .batch = 2, .steps = 2, .input = 3, .units = 133};
+  expect_library(plain);
+  simt::set_cudnn_rnn_workspace(1 << 20);  // the plan remembers what it was told before
+  expect_steps(plain, "needs more memory than was planned");
+}
+
+TEST_F(LibraryRecurrentOp, AReserveThatIsReadTwiceIsNotUsedUp) {
+  const Case plain{.cell = RecurrentCell::gru, .batch = 2, .steps = 2, .input = 3, .units = 129};
+  const ValueIds wrt = build(plain);
+  for (int twice = 0; twice < 2; ++twice) {
+    for (const ValueId id : gradients(graph_, losses_, wrt)) outputs_.push_back(id);
+  }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) graph_.place(outputs_[i], {Store::output, i});
+  const auto got = on_device("sim");
+  EXPECT_EQ(path_, "per step");
+  EXPECT_NE(why_["sim"].find("more than one reader"), std::string::npos) << why_["sim"];
+  for (std::size_t i = 0; i < wrt.size(); ++i) EXPECT_EQ(got[i], got[i + wrt.size()]) << i;
+}
+
+#endif
 
 }  // namespace
 }  // namespace gpunn

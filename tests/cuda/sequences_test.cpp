@@ -211,7 +211,8 @@ TEST_F(CudaSequences, ThePlanNamesThePathAndWhy) {
       "rows are read where they are needed");
   EXPECT_EQ(path("sim-own", GRU(65)),
             "whole sequence: 65 units, at most 128: weights stay in registers on sm_90" + own);
-  EXPECT_EQ(path("sim-own", GRU(129)), "per step: 129 units, more than 128" + own);
+  EXPECT_EQ(path("sim-own", GRU(129)),
+            "per step: 129 units, more than 128; libraries are switched off" + own);
   EXPECT_EQ(path("sim-own", GRU(8, {.reset_after = false})),
             "per step: the reset gate comes before the product" + own);
   EXPECT_EQ(path("sim-own", LSTM(8, {.recurrent_dropout = 0.5})), "per step: dropout of the state" + own);

@@ -6,6 +6,7 @@
 
 #include "src/cuda/libraries/cudnn_convolution.hpp"
 #include "src/cuda/libraries/known_devices.hpp"
+#include "src/cuda/libraries/rnn.hpp"
 
 namespace gpunn::cuda {
 namespace {
@@ -54,8 +55,11 @@ TEST(ConvolutionPlans, EveryLayerPassAndTypeForEveryArchitecture) {
         std::printf("\n| %s | %s | %s |", layer.name, pass.name, type.name);
         for (const KnownDevice& known : known_devices()) {
           const CudnnDevice device(std::string_view(cudnn_json(known)));
-          const Convolution convolution{
-              .geometry = layer.geometry, .pass = pass.pass, .type = type.type, .bias = pass.fused, .relu = pass.fused};
+          const Convolution convolution{.geometry = layer.geometry,
+                                        .pass = pass.pass,
+                                        .type = type.type,
+                                        .bias = pass.fused,
+                                        .relu = pass.fused};
           if (type.type == ConvolutionType::bf16 &&
               known.architecture < 80) {  // no such type in that hardware
             try {
@@ -115,6 +119,33 @@ TEST(ConvolutionPlans, NonsenseIsRefusedWithTheLibrarysReason) {
   Convolution convolution{.geometry = kLayers[1].geometry};
   convolution.geometry.groups = 5;  // do not divide the channels
   EXPECT_THROW(plan_convolution(device, convolution), DeviceError);
+}
+
+// Unlike a convolution's engine: so the plan for a device that is not there books a bound of ours.
+TEST(RecurrentPlans, SizesNeedAHandleAndSoADevice) {
+  cudnnRNNDescriptor_t network = nullptr;
+  cudnnDropoutDescriptor_t dropout = nullptr;
+  check(cudnnCreateRNNDescriptor(&network)), check(cudnnCreateDropoutDescriptor(&dropout));
+  check(cudnnSetRNNDescriptor_v8(network, CUDNN_RNN_ALGO_STANDARD, CUDNN_GRU, CUDNN_RNN_DOUBLE_BIAS,
+                                 CUDNN_UNIDIRECTIONAL, CUDNN_LINEAR_INPUT, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT,
+                                 CUDNN_FMA_MATH, 40, 256, 256, 1, dropout, CUDNN_RNN_PADDED_IO_ENABLED));
+  std::size_t bytes = 0;
+  EXPECT_EQ(cudnnGetRNNWeightSpaceSize(nullptr, network, &bytes), CUDNN_STATUS_BAD_PARAM);
+  check(cudnnDestroyRNNDescriptor(network)), check(cudnnDestroyDropoutDescriptor(dropout));
+
+  Target described;
+  std::string why;
+  const Rnn rnn{.cell = RnnCell::gru,
+                .batch = 3,
+                .steps = 7,
+                .input = 40,
+                .units = 256,
+                .bias = true,
+                .training = true};
+  const auto sizes = find_rnn(described, rnn, why);
+  ASSERT_TRUE(sizes) << why;
+  EXPECT_FALSE(sizes->asked);
+  EXPECT_GE(sizes->weights, (3 * 256 * (40 + 256) + 6 * 256) * sizeof(float));
 }
 
 TEST(CudnnVersion, HeadersAndLibraryAreOneRelease) {

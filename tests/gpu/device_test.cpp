@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "tests/gpu/networks.hpp"
@@ -43,6 +44,32 @@ TEST_F(Gpu, ConvolutionalFollowsTheCpu) {
 TEST_F(Gpu, TwoRunsAreTheSameBits) {
   expect_same_bits(trace_ffn("cuda", 20), trace_ffn("cuda", 20));
   expect_same_bits(trace_cnn("cuda", 20), trace_cnn("cuda", 20));
+}
+
+// cuDNN's RNN beside our steps: the order of its gates, its biases, its weights' layout and its gradients.
+TEST_F(Gpu, LargeRecurrentLayersByCudnnFollowOurStepsAndTheCpu) {
+  const auto train = [](const std::string& device, bool cudnn) {
+    if (cudnn) {
+      setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2", 1);
+    } else {
+      unsetenv("CUBLAS_WORKSPACE_CONFIG");
+    }
+    Sequential model({Input({9, 12}), GRU(160, {.return_sequences = true}),
+                      LSTM(200, {.return_sequences = true, .go_backwards = true}), SimpleRNN(130), Dense(2)},
+                     on(device));
+    Trained run =
+        trace(model, MeanSquaredError(), uniform(Shape{32, 9, 12}, 3), uniform(Shape{32, 2}, 4), 20);
+    const std::string plan = model.plan({.batch_size = kBatch}).text;
+    if (device == "cuda") {
+      EXPECT_EQ(plan.find("cudnn rnn") != std::string::npos, cudnn) << plan;
+    }
+    return run;
+  };
+  const Trained by_library = train("cuda", true);
+  expect_close(by_library, train("cuda", false));
+  expect_close(by_library, train("cpu", false));
+  expect_same_bits(by_library, train("cuda", true));
+  unsetenv("CUBLAS_WORKSPACE_CONFIG");
 }
 
 // cuBLASLt and cuDNN do not promise that their relu keeps a NaN: one that is swallowed would train on

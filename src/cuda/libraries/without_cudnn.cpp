@@ -2,6 +2,7 @@
 #include "gpunn/error.hpp"
 #include "src/cuda/libraries/convolution.hpp"
 #include "src/cuda/libraries/cudnn_handle.hpp"
+#include "src/cuda/libraries/rnn.hpp"
 
 namespace gpunn::cuda {
 namespace {
@@ -33,5 +34,33 @@ void ConvolutionPlan::run(void*) const {}
 ConvolutionEngine ConvolutionPlan::engine() const {
   return {};
 }
+
+bool is_rnn_reproducible(std::string& why) {
+  why = kNone;
+  return false;
+}
+
+std::optional<RnnSizes> find_rnn(const Target&, const Rnn&, std::string& why) {
+  why = kNone;
+  return std::nullopt;
+}
+
+std::optional<RnnPlan> RnnPlan::bind(cudnnContext*, const Rnn&, const RnnSizes&, const std::int32_t*, float*,
+                                     std::string& why) {
+  why = kNone;
+  return std::nullopt;
+}
+
+struct RnnPlan::State {
+  kernels::RnnWeights weights;
+};
+
+const kernels::RnnWeights& RnnPlan::weights() const {
+  return state_->weights;
+}
+
+void RnnPlan::clear_gaps(void*, float*) const {}
+void RnnPlan::forward(void*, const RnnForward&, void*, void*) const {}
+void RnnPlan::backward(void*, const RnnBackward&, void*, void*) const {}
 
 }  // namespace gpunn::cuda

@@ -5,6 +5,11 @@
 
 #include "gpunn/graph.hpp"
 
+namespace gpunn {
+class Backend;
+struct Policy;
+}
+
 namespace gpunn::passes {
 
 class Rewriter {
@@ -48,6 +53,8 @@ void pack_recurrent(Graph& graph);  // recurrent weights, in the order in which 
 // After gradients():
 void fuse_slopes(
     Graph& graph);  // gradient of a matrix product or convolution + slope of the activation before it
+// Room in what recurrent nodes keep, where the backend needs more of it than the op says.
+void reserve_recurrent(Graph& graph, const Backend& backend, const Policy& policy);
 // Where the backend computes what they make:
 void fuse_pool_slopes(Graph& graph);     // the same of a max pool
 void fuse_loss_gradients(Graph& graph);  // loss + its gradient + accuracy: one pass over the predictions

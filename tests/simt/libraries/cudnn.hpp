@@ -13,6 +13,7 @@ struct cudnnContext {
   int device = 0;
   cudaStream_t stream = nullptr;
   simt::library::Branch branch = {};
+  bool ran_rnn = false;  // its first call has been, which loads code
 };
 
 namespace simt::cudnn {

@@ -5,5 +5,6 @@ namespace simt {
 
 void set_cudnn_heuristic(Heuristic) {}
 void set_cudnn_version(std::size_t) {}
+void set_cudnn_rnn_workspace(std::size_t) {}
 
 }  // namespace simt

@@ -20,6 +20,7 @@ enum class Heuristic {
 void set_cublaslt_heuristic(Heuristic answer);
 void set_cudnn_heuristic(Heuristic answer);   // nothing: list A is empty, the fallback list is not
 void set_cudnn_version(std::size_t version);  // what the loaded library says; 0: what its header says
+void set_cudnn_rnn_workspace(std::size_t more);  // bytes that RNNs need from now on, above what they did
 
 // Objects of the libraries that are alive (handles, descriptors), for leak checks.
 long live_library_objects();

@@ -246,7 +246,8 @@ GPUNN_API Layer BatchNormalization(BatchNormalizationOptions options = {},
 // through Dense, Dropout, Activation, Rescaling, BatchNormalization, TimeDistributed, Bidirectional and
 // recurrent layers that return sequences; recurrent layers leave marked steps out: their output and state
 // stay those of the step before. Averages over time leave them out too. A layer that knows nothing of masks
-// (Add, Multiply and Concatenate among them, unlike Keras's) ends the mark, with a warning.
+// (Add, Multiply and Concatenate among them, unlike Keras's) ends the mark, with a warning. Where the model's
+// output has one, padding counts neither in the loss nor in metrics.
 
 // Rows of a table: [...] i32 -> [..., output_dim]; embeddings [input_dim, output_dim]. An id that is not from
 // 0 to input_dim - 1 is a DataError, before training where the data is in memory. With mask_zero the id 0 is
@@ -354,8 +355,9 @@ struct BidirectionalOptions {
 GPUNN_API Layer Bidirectional(const Layer& layer, BidirectionalOptions options = {},
                               SourceLocation where = SourceLocation::current());
 
-// The layer at every step: [steps, ...]. Of Dense, Activation, Dropout and Rescaling, which keep steps apart
-// by themselves; anything else is a UsageError.
+// The layer at every step: [steps, ...] -> [steps, ...], with the layer's own weights. The steps of a batch
+// become the rows of a larger one. Not for BatchNormalization, which in Keras normalises each step alone, nor
+// for stateful layers: a UsageError.
 GPUNN_API Layer TimeDistributed(const Layer& layer, LayerOptions options = {},
                                 SourceLocation where = SourceLocation::current());
 

@@ -4,6 +4,11 @@
 // summed, and divided by the number of samples in the batch: Keras's "sum_over_batch_size". `softmax` before
 // a categorical and `sigmoid` before the binary cross-entropy are computed together with it, from logits, so
 // that saturated outputs keep exact losses and gradients.
+//
+// Where the output is a sequence each step counts like a sample; a sample's weight is that of all its steps.
+// Where it has a mask (layers.hpp) steps of padding are left out, and the batch's loss is the sum over its
+// real steps divided by their number; nothing but padding has the loss 0. Over an epoch, batches count by
+// their samples, as in Keras.
 #pragma once
 
 #include <cstdint>

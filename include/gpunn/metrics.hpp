@@ -1,4 +1,5 @@
-// Metrics: averages over the samples of an epoch. As Keras's `metrics` they do not see sample weights.
+// Metrics: averages over the samples of an epoch, or over the steps of a sequence that are no padding. As
+// Keras's `metrics` they do not see sample weights.
 #pragma once
 
 #include <cstdint>

@@ -76,7 +76,7 @@ struct FitOptions {
   DatasetPtr validation_data = nullptr;
   // The last share of the samples, set apart before shuffling; not looked at where validation_data is given.
   double validation_split = 0;
-  std::map<int, float> class_weight = {};    // by class number (sparse or binary labels); 1 for others
+  std::map<int, float> class_weight = {};    // by class number, of one label per sample; 1 for others
   std::optional<Tensor> sample_weight = {};  // [samples] f32; multiplies the loss of each sample
   std::vector<CallbackPtr> callbacks = {};
   Verbose verbose = Verbose::automatic;

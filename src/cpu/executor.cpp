@@ -29,7 +29,8 @@ struct Step {
   std::vector<Operand> inputs, outputs;   // an absent input is {kAbsolute, 0}: a null pointer
   unsigned accumulate = 0;
   int tasks = 0;
-  std::int64_t rows = 0;     // what a task sees as Slice::rows
+  std::int64_t rows = 0;  // what a task sees as Slice::rows
+  std::int64_t per_sample = 1;
   int gathers = -1;          // the input whose rows this step gathers
   std::string name, detail;  // of its range in a trace
   Cost cost;
@@ -202,10 +203,12 @@ class Executor final : public Executable {
     const Node& node = graph_.nodes()[static_cast<std::size_t>(planned.node)];
     Step step;
     step.tasks = planned.tasks;
+    step.per_sample = rows_per_sample(graph_, node);
     step.rows = whole_rows(node);
     if (node.op->view) return step;
     const auto call = graph_.call(node);
-    Implementation implementation = find_implementation(node.op->name)(call.call, {plan_.slice_rows});
+    Implementation implementation =
+        find_implementation(node.op->name)(call.call, {plan_.slice_rows * step.per_sample});
     if (implementation.name != planned.implementation) {
       throw Error(planned.op + ": planned '" + planned.implementation + "' but bound '" +
                   implementation.name + "'");
@@ -234,7 +237,8 @@ class Executor final : public Executable {
   std::int64_t whole_rows(const Node& node) const {
     const bool batched = std::any_of(node.inputs.begin(), node.inputs.end(),
                                      [&](ValueId id) { return id != kNoValue && graph_.value(id).batched; });
-    if (batched || node.outputs.empty()) return plan_.batch;
+    if (batched) return plan_.batch * rows_per_sample(graph_, node);
+    if (node.outputs.empty()) return plan_.batch;
     const bool sums = node.op->outputs[0] == Rows::sum;
     const Shape& walked = graph_.spec(sums ? node.inputs[0] : node.outputs[0]).shape;
     return walked.rank() == 0 ? 1 : walked[0];
@@ -311,7 +315,9 @@ class Executor final : public Executable {
     slice.inputs = inputs;
     slice.outputs = outputs;
     slice.accumulate = step.accumulate;
-    step.run(slice);
+    Slice seen = slice;
+    if (step.tasks == 0) seen.first *= step.per_sample, seen.rows *= step.per_sample;
+    step.run(seen);
   }
 
   // Whose memory a task uses. Any thread of the pool may take it; a plan with fewer workers than that has no

@@ -8,16 +8,16 @@
 
 namespace gpunn::cuda {
 
-// Losses see [batch, ..., columns] as rows of columns; sample weights are one per row of the batch, so with
-// more axes the kernels cannot read them in place.
+// Losses see [batch, ..., columns] as rows of columns, and read a weight for each: those of samples are
+// spread over their rows by loss_weights.
 struct LossShape {
   kernels::Matrix matrix;
   bool dense = true;  // f32 targets; else i32 labels
 
   explicit LossShape(const OpCall& call)
       : matrix(matrix_of(call.inputs[0].shape)), dense(ops::is_f32(call, 1)) {
-    expects(!ops::has(call, 2) || matrix.rows == call.inputs[0].shape[0], call,
-            "sample weights on cuda need predictions [batch, columns]");
+    expects(!ops::has(call, 2) || matrix.rows == call.inputs[2].shape.elements(), call,
+            "weights on cuda must be one for each vector of classes");
   }
   std::size_t scratch() const {
     return static_cast<std::size_t>(kernels::loss_scratch_floats(matrix)) * sizeof(float);

@@ -304,7 +304,8 @@ void schedule(const Graph& graph, const Backend& backend, Plan& plan) {
       continue;
     }
     const auto call = graph.call(node);
-    const Choice chosen = backend.choose(call.call, plan.slice_rows, plan.policy);
+    const Choice chosen =
+        backend.choose(call.call, plan.slice_rows * rows_per_sample(graph, node), plan.policy);
     if (plan.policy.strict && !chosen.fallback.empty())
       refuse_fallback(call.call, node.layer, chosen.fallback);
     step.implementation = chosen.name;

@@ -57,6 +57,15 @@ struct Region {
   std::vector<ValueId> reduce;  // values whose partial results of the slices are summed here
 };
 
+// Rows that a sample has in the batched inputs of `node`: 1, or more where steps have become rows.
+inline std::int64_t rows_per_sample(const Graph& graph, const Node& node) {
+  for (const ValueId id : node.inputs) {
+    if (id != kNoValue && graph.value(id).batched && graph.batch() > 0)
+      return graph.spec(id).shape[0] / graph.batch();
+  }
+  return 1;
+}
+
 struct Plan {
   std::string device;
   Policy policy;       // as far as it has an effect on that device

@@ -84,6 +84,8 @@ class LayerDefinition {
   virtual std::int64_t batch_size() const { return 0; }
   // Whether it treats all leading axes of its input alike: each vector of features by itself, or each number.
   virtual bool works_by_vector() const { return false; }
+  // Whether what it does to a sample depends on the others of the batch.
+  virtual bool mixes_samples() const { return false; }
   virtual Json config() const { return Json::object(); }  // Keras's arguments, for save()
   virtual bool takes(std::size_t inputs) const { return inputs == 1; }
 

@@ -249,7 +249,10 @@ Network::Trace Network::trace(Graph& graph, Mode mode, const ValueIds& inputs,
     if (layer.definition->mask_use() == MaskUse::make) mask = layer.definition->mask(e);
   }
   graph.set_layer("");
-  for (const int output : outputs_) trace.outputs.push_back(values[static_cast<std::size_t>(output)]);
+  for (const int output : outputs_) {
+    trace.outputs.push_back(values[static_cast<std::size_t>(output)]);
+    trace.masks.push_back(masks[static_cast<std::size_t>(output)]);
+  }
   return trace;
 }
 

@@ -53,7 +53,6 @@ class Network {
   const Spec& input(std::size_t i) const { return values_[i]; }
   const Spec& output(std::size_t i) const { return values_[static_cast<std::size_t>(outputs_[i])]; }
   const std::string& value_name(int value) const;  // the layer (or input) that makes it
-  bool output_is_masked(std::size_t i) const { return masked_[static_cast<std::size_t>(outputs_[i])]; }
   // The ids in input `i` must be below this, because an embedding reads it; 0: there is no limit.
   std::int64_t vocabulary(std::size_t i) const;
   bool is_chain() const;  // one input, each layer called once, on the one before it
@@ -66,6 +65,7 @@ class Network {
   // Emits all calls on inputs [batch, ...] of the dtypes of input(); returns the outputs.
   struct Trace {
     ValueIds outputs;
+    ValueIds masks;      // of the outputs: u8 [batch, steps]; kNoValue: none
     ValueIds variables;  // by index of the store
     std::vector<StateUpdate> updates;
   };

@@ -15,6 +15,7 @@ class BatchNormalizationLayer final : public LayerDefinition {
 
   std::string_view type() const override { return "BatchNormalization"; }
   MaskUse mask_use() const override { return MaskUse::pass; }
+  bool mixes_samples() const override { return true; }
 
   VariableSpecs variables(const Specs& x) const override {
     expects(x[0].shape.rank() >= 1, "needs an axis of channels");

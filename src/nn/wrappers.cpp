@@ -5,6 +5,7 @@
 #include "src/ops/affine.hpp"
 #include "src/ops/binary.hpp"
 #include "src/ops/concatenate.hpp"
+#include "src/ops/reshape.hpp"
 
 namespace gpunn::nn {
 namespace {
@@ -123,26 +124,46 @@ class BidirectionalLayer final : public LayerDefinition {
   MergeMode mode_;
 };
 
-// Layers that see vectors of features, or single numbers, do so at every step as they are.
+// Layers that see vectors of features, or single numbers, do so at every step as they are. For others all
+// steps of all samples become the rows of one large batch.
 class TimeDistributedLayer final : public LayerDefinition {
  public:
   TimeDistributedLayer(Definition layer, std::string name, SourceLocation where)
       : LayerDefinition(std::move(name), where), layer_(std::move(layer)) {
-    argument(layer_->works_by_vector(), "TimeDistributed",
-             cat("a ", layer_->type(),
-                 " cannot be applied step by step; Dense, Activation, Dropout, Rescaling and "
-                 "TimeDistributed can"),
-             where);
+    argument(
+        !layer_->mixes_samples(), "TimeDistributed",
+        cat("a ", layer_->type(),
+            " has statistics of the batch, which Keras takes at each step alone; apply it to the sequence "
+            "itself, for those of all steps"),
+        where);
+    argument(layer_->batch_size() == 0, "TimeDistributed",
+             cat("a stateful ", layer_->type(), " cannot be applied step by step"), where);
   }
 
   std::string_view type() const override { return "TimeDistributed"; }
   MaskUse mask_use() const override { return MaskUse::pass; }
-  bool works_by_vector() const override { return true; }
+  bool works_by_vector() const override { return layer_->works_by_vector(); }
+  std::int64_t vocabulary() const override { return layer_->vocabulary(); }
   VariableSpecs variables(const Specs& x) const override {
-    expects(x[0].shape.rank() >= 2, "needs sequences [steps, ...]");
-    return layer_->variables(x);
+    expects(x[0].shape.rank() >= (works_by_vector() ? 2 : 1), "needs sequences [steps, ...]");
+    return layer_->variables(works_by_vector() ? x : Specs{{x[0].shape.without_front(), x[0].dtype}});
   }
-  ValueId emit(const Emission& e) const override { return layer_->emit(e); }
+
+  ValueId emit(const Emission& e) const override {
+    if (works_by_vector()) return layer_->emit(e);
+    const Shape& x = e.shape();
+    const std::int64_t steps = x[1];
+    Emission each = e;
+    each.masks.clear();
+    each.x[0] = e.graph.emit1("reshape", e.x,
+                              ops::ReshapeAttrs{.row = x.without_front().without_front(), .steps = steps});
+    const ValueIds made = layer_->emit_all(each);
+    expects(made.size() == 1, cat("the ", layer_->type(), " returns ", made.size(), " values"));
+    const Shape& y = e.graph.spec(made[0]).shape;
+    return e.graph.emit1("reshape", {made[0]},
+                         ops::ReshapeAttrs{.row = y.without_front().with_front(steps), .steps = -steps});
+  }
+
   Json config() const override { return {{"layer", described(*layer_)}}; }
 
  private:

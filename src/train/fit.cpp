@@ -315,6 +315,11 @@ History fit(Model& model, ModelState& state, const DatasetPtr& data, const FitOp
             SourceLocation where) {
   state.compiled("fit", where);
   check_options(options, where);
+  if (!options.class_weight.empty() && state.network.output(0).shape.rank() > 1) {
+    throw UsageError(cat("fit: class_weight needs one label per sample; the model's output is ",
+                         state.network.output(0).shape),
+                     where);
+  }
   state.allocate_training();
   return Fit(model, state, data, options, where).run();
 }

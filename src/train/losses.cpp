@@ -3,6 +3,8 @@
 #include "src/core/text.hpp"
 #include "src/ops/accuracy.hpp"
 #include "src/ops/affine.hpp"
+#include "src/ops/common.hpp"
+#include "src/ops/loss_weights.hpp"
 #include "src/train/objectives.hpp"
 
 namespace gpunn {
@@ -63,6 +65,21 @@ Dtype label_dtype(const Loss& loss) {
   return loss.kind == Loss::Kind::sparse_categorical_crossentropy ? Dtype::i32 : Dtype::f32;
 }
 
+RowWeights emit_row_weights(Graph& graph, ValueId predictions, ValueId weights, ValueId mask, bool metrics) {
+  const Shape& shape = graph.spec(predictions).shape;
+  const std::int64_t vectors = ops::row_elements(shape.with(-1, 1));
+  const ops::LossWeightsAttrs attrs{vectors};
+  if (mask == kNoValue) {
+    if (weights != kNoValue && vectors > 1)
+      weights = graph.emit1("loss_weights", {weights, kNoValue, kNoValue}, attrs);
+    return {weights, kNoValue};
+  }
+  const ValueId count = graph.emit1("mask_count", {mask});
+  RowWeights rows{.loss = graph.emit1("loss_weights", {weights, mask, count}, attrs)};
+  if (metrics) rows.metrics = graph.emit1("loss_weights", {kNoValue, mask, kNoValue}, attrs);
+  return rows;
+}
+
 ValueId emit_loss(Graph& graph, const Loss& loss, ValueId predictions, ValueId labels, ValueId weights) {
   const auto emit = [&](const char* op, ValueId targets) {
     return graph.emit(op, {predictions, targets, weights}).at(0);
@@ -91,12 +108,12 @@ Metric resolve(Metric metric, const Loss& loss, const Spec& output) {
   return output.shape[-1] == 1 ? Metric::binary_accuracy : Metric::categorical_accuracy;
 }
 
-ValueId emit_metric(Graph& graph, Metric resolved, ValueId predictions, ValueId labels) {
+ValueId emit_metric(Graph& graph, Metric resolved, ValueId predictions, ValueId labels, ValueId weights) {
   using Kind = ops::Accuracy;
   const Kind kind = resolved == Metric::binary_accuracy        ? Kind::binary
                     : resolved == Metric::categorical_accuracy ? Kind::categorical
                                                                : Kind::sparse_categorical;
-  return graph.emit1("accuracy", {predictions, labels, kNoValue}, ops::AccuracyAttrs{kind});
+  return graph.emit1("accuracy", {predictions, labels, weights}, ops::AccuracyAttrs{kind});
 }
 
 std::string metric_name(Metric metric) {

@@ -88,11 +88,6 @@ void Model::compile(TrainingOptions options, SourceLocation where) {
     throw ShapeError(
         "compile: the model's output is one number per sample without an axis; end with Dense(1)", where);
   }
-  if (state_->network.output_is_masked(0)) {
-    log_warning(
-        "compile: the model's output has a mask, but loss and metrics count steps of padding too; give "
-        "their samples no weight, or end with a layer that takes the mask");
-  }
   if (options.metrics.size() >= VariableStore::kMaxResults)
     throw UsageError("compile: too many metrics", where);
   state_->set_training(std::move(options));

@@ -15,12 +15,20 @@ namespace gpunn::train {
 // What labels a loss reads: class numbers, or numbers like the output.
 Dtype label_dtype(const Loss& loss);
 
+// What each vector of predictions counts: `weights` are the samples', `mask` [batch, steps] leaves steps of
+// padding out; either may be kNoValue. As Keras: the loss is the mean over the real steps of a batch,
+// weighted or not; metrics leave the weights of samples aside.
+struct RowWeights {
+  ValueId loss = kNoValue, metrics = kNoValue;
+};
+RowWeights emit_row_weights(Graph& graph, ValueId predictions, ValueId weights, ValueId mask, bool metrics);
+
 // The (sum, rows) pair of the loss of `predictions`; `weights` may be kNoValue.
 ValueId emit_loss(Graph& graph, const Loss& loss, ValueId predictions, ValueId labels, ValueId weights);
 
 // The kind that `accuracy` stands for, as Keras chooses: by the output and the labels the loss reads.
 Metric resolve(Metric metric, const Loss& loss, const Spec& output);
-ValueId emit_metric(Graph& graph, Metric resolved, ValueId predictions, ValueId labels);
+ValueId emit_metric(Graph& graph, Metric resolved, ValueId predictions, ValueId labels, ValueId weights);
 std::string metric_name(Metric metric);
 
 // Slots (moments) the optimizer keeps per parameter.

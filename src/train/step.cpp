@@ -82,12 +82,15 @@ Graph build_step(const nn::Network& network, const VariableStore& store, const T
   }
   const ValueId predictions = trace.outputs[0];
   graph.set_layer("loss");
-  const ValueId loss = emit_loss(graph, training->loss, predictions, labels, weights);
+  const RowWeights rows =
+      emit_row_weights(graph, predictions, weights, trace.masks[0], !training->metrics.empty());
+  const ValueId loss = emit_loss(graph, training->loss, predictions, labels, rows.loss);
   graph.place(loss, {Store::results, 0});
   graph.set_layer("metrics");
   for (std::size_t i = 0; i < training->metrics.size(); ++i) {
     const Metric metric = resolve(training->metrics[i], training->loss, network.output(0));
-    graph.place(emit_metric(graph, metric, predictions, labels), {Store::results, (i + 1) * kPair});
+    graph.place(emit_metric(graph, metric, predictions, labels, rows.metrics),
+                {Store::results, (i + 1) * kPair});
   }
   fuse_forward(graph, device);
   if (key.mode == nn::Mode::train) emit_training(graph, loss, trace, store, training->optimizer);

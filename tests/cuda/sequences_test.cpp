@@ -12,6 +12,7 @@
 
 #include "simt/simt.hpp"
 #include "tests/cuda/devices.hpp"
+#include "tests/support/masked_golden.hpp"
 #include "tests/support/trained.hpp"
 
 namespace gpunn {
@@ -138,6 +139,27 @@ TEST_F(CudaSequences, EveryCellAndOptionFollowsTheCpu) {
     SCOPED_TRACE(c.name);
     expect_close(train("sim", 7, c.layers()), train("cpu", 7, c.layers()));
   }
+}
+
+TEST_F(CudaSequences, TimeDistributedFollowsTheCpu) {
+  const auto trained = [](const std::string& device) {
+    Sequential model(
+        {Input({3, 6, 6, 2}), TimeDistributed(Conv2D(3, 3, {.activation = relu})),
+         TimeDistributed(MaxPooling2D()), TimeDistributed(Flatten()), TimeDistributed(Dropout(0.2)),
+         TimeDistributed(Dense(4)), GRU(5), Dense(1, {.activation = sigmoid})},
+        {.device = device, .threads = 1});
+    model.compile({.optimizer = Adam(), .loss = BinaryCrossentropy()});
+    Tensor x(Shape{kSamples, 3, 6, 6, 2}), y(Shape{kSamples, 1});
+    for (std::size_t i = 0; i < x.data<float>().size(); ++i)
+      x.data<float>()[i] = uniform01({.seed = 5}, i) - 0.5f;
+    for (std::size_t i = 0; i < kSamples; ++i) y.data<float>()[i] = i % 2 == 0 ? 1.0f : 0.0f;
+    return train_steps(model, x, y, kBatch, kSteps);
+  };
+  expect_close(trained("sim"), trained("cpu"));
+}
+
+TEST_F(CudaSequences, PaddingIsLeftOutOfLossAndMetricsAsInKeras) {
+  golden::expect_masked_training("sim");
 }
 
 // The kernels fill up warps with units that are not there.

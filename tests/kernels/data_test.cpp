@@ -5,6 +5,7 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
 #include "kernels/gather.hpp"
+#include "kernels/loss_weights.hpp"
 #include "kernels/sequence.hpp"
 #include "kernels/transpose.hpp"
 #include "tests/kernels/lab.hpp"
@@ -228,6 +229,47 @@ TEST(SequenceTest, MasksAndReversal) {
           expect(all[2 * steps + i], real ? x[i] : 0.0f);
           expect(all[2 * steps + n + i], x[turned * width + c]);
         }
+      }
+    }
+  }
+}
+
+// The counts are exact; 4096 elements and fewer are one launch.
+TEST(LossWeightsTest, CountsAndSpreadsTheMask) {
+  struct Sizes {
+    std::int64_t samples, steps, vectors;
+  };
+  for (const auto& [samples, steps, vectors] : {Sizes{0, 3, 3}, Sizes{1, 1, 1}, Sizes{5, 7, 7},
+                                                Sizes{3, 5, 20}, Sizes{64, 64, 64}, Sizes{51, 101, 202}}) {
+    const std::int64_t n = samples * steps;
+    Floats sample(static_cast<std::size_t>(samples));
+    for (std::size_t i = 0; i < sample.size(); ++i) sample[i] = static_cast<float>(i % 5) * 0.5f;
+    for (const std::int32_t real_in : {2, 0}) {  // of three steps, about
+      std::vector<std::uint8_t> real(static_cast<std::size_t>(n));
+      const auto drawn = integers(n, 3);
+      for (std::size_t i = 0; i < real.size(); ++i) real[i] = drawn[i] < real_in ? 7 : 0;
+      const auto count = static_cast<float>(std::count(real.begin(), real.end(), 7));
+      const auto rows = static_cast<std::size_t>(samples * vectors);
+      const Floats all = everywhere([&](const Way& way) {
+        Array<std::uint8_t> mask(way, real);
+        Array<float> weights(way, sample), counted(way, Floats(1, NAN));
+        Array<float> scratch(way, Floats(static_cast<std::size_t>(mask_count_scratch_floats(n)), NAN));
+        Array<float> both(way, Floats(rows, NAN)), plain(way, Floats(rows, NAN)),
+            spread(way, Floats(rows, NAN));
+        const LossWeightsShape shape{samples * vectors, vectors, vectors / steps};
+        mask_count(way.gpu, n, mask, counted, scratch);
+        loss_weights(way.gpu, shape, weights, mask, counted, both);
+        loss_weights(way.gpu, shape, nullptr, mask, nullptr, plain);
+        loss_weights(way.gpu, shape, weights, nullptr, nullptr, spread);
+        return join({counted.read(), both.read(), plain.read(), spread.read()});
+      });
+      ASSERT_EQ(all[0], count);
+      for (std::size_t i = 0; i < rows; ++i) {
+        const float weight = sample[i / static_cast<std::size_t>(vectors)];
+        const bool counts = real[i / static_cast<std::size_t>(vectors / steps)] != 0;
+        ASSERT_EQ(all[1 + i], counts ? weight * (static_cast<float>(n) / count) : 0.0f) << i;
+        ASSERT_EQ(all[1 + rows + i], counts ? 1.0f : 0.0f) << i;
+        ASSERT_EQ(all[1 + 2 * rows + i], weight) << i;
       }
     }
   }

@@ -31,6 +31,20 @@ TEST(Reshape, WeightsAreReshapedAsAWhole) {
   done.run(done.add_loss(y), {x, w});
 }
 
+// Rows of [batch * steps] and back: what is computed between sees each step by itself.
+TEST(Reshape, StepsBecomeRowsAndStepsAgain) {
+  Graph graph;
+  const ValueId x = graph.input("x", {Shape{5, 2, 3, 4}});
+  const ValueId rows = graph.emit1("reshape", {x}, ReshapeAttrs{.row = Shape{12}, .steps = 2});
+  EXPECT_EQ(graph.spec(rows).shape, (Shape{10, 12}));
+  const ValueId back = graph.emit1("reshape", {rows}, ReshapeAttrs{.row = Shape{2, 12}, .steps = -2});
+  EXPECT_EQ(graph.spec(back).shape, (Shape{5, 2, 12}));
+  expect_shape_error("reshape", ReshapeAttrs{.row = Shape{3}, .steps = 3}, {{Shape{5, 2, 3}}},
+                     "is not [batch, 3, ...]");
+  expect_shape_error("reshape", ReshapeAttrs{.row = Shape{2, 3}, .steps = -2}, {{Shape{5, 3}}},
+                     "is not [batch * 2, ...]");
+}
+
 TEST(Reshape, ComputesNothing) {
   EXPECT_TRUE(find_op("reshape").view);
   Graph graph;

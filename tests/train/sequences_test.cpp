@@ -167,6 +167,64 @@ TEST(Sequences, SavedModelsComeBack) {
   EXPECT_THAT(model.summary(), HasSubstr("bidirectional (Bidirectional)"));
 }
 
+// Steps become rows of one large batch: what comes out is what each frame alone gives.
+TEST(Sequences, TimeDistributedAppliesAnyLayerToEveryStep) {
+  constexpr std::int64_t kSamples = 21, kFrames = 3;
+  const std::vector<Layer> stack{Conv2D(4, 3, {.padding = same, .activation = relu}), MaxPooling2D(),
+                                 Conv2D(2, 2), GlobalAveragePooling2D()};
+  std::vector<Layer> apart{Input({kFrames, 8, 8, 2})}, alone{Input({8, 8, 2})};
+  for (const Layer& layer : stack) apart.push_back(TimeDistributed(layer)), alone.push_back(layer);
+  Tensor x({kSamples, kFrames, 8, 8, 2});
+  for (std::size_t i = 0; i < x.data<float>().size(); ++i)
+    x.data<float>()[i] = uniform01({.seed = 8}, i) - 0.5f;
+  for (const int threads : {1, 3}) {
+    Sequential frames(alone, {.device = "cpu", .seed = 4}),
+        clips(apart, {.device = "cpu", .threads = threads, .seed = 4});
+    const std::vector<float> want = elements(frames.predict(x.reshape({kSamples * kFrames, 8, 8, 2})));
+    const std::vector<float> got = elements(clips.predict(x));
+    ASSERT_EQ(got.size(), want.size());
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-6);
+    // The mean over all frames is the same loss, so training goes the same way; but sums are added in another
+    // order.
+    for (Sequential* model : {&frames, &clips}) {
+      model->compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = MeanSquaredError()});
+    }
+    const Tensor zeros({kSamples, kFrames, 2});
+    const double loss = frames.train_on_batch(x.reshape({kSamples * kFrames, 8, 8, 2}),
+                                              zeros.reshape({kSamples * kFrames, 2}))["loss"];
+    EXPECT_NEAR(clips.train_on_batch(x, zeros)["loss"], loss, 1e-6 * loss);
+    const std::vector<float> a = weights(frames), b = weights(clips);
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-6) << i;
+  }
+}
+
+// A video classifier: frames by convolutions, time by a recurrent layer; saved and loaded.
+TEST(Sequences, TimeDistributedTrainsAndIsSaved) {
+  const TempDir folder;
+  Sequential model(
+      {Input({4, 6, 6, 1}), TimeDistributed(Conv2D(3, 3, {.activation = relu})), TimeDistributed(Flatten()),
+       TimeDistributed(Dropout(0.2)), LSTM(6), Dense(1, {.activation = sigmoid})},
+      {.device = "cpu", .seed = 3});
+  model.compile(
+      {.optimizer = Adam({.learning_rate = 0.02}), .loss = BinaryCrossentropy(), .metrics = {accuracy}});
+  Table t{Tensor({64, 4, 6, 6, 1}), Tensor({64, 1})};  // does light move right or left?
+  for (std::int64_t n = 0; n < 64; ++n) {
+    t.y.data<float>()[static_cast<std::size_t>(n)] = static_cast<float>(n % 2);
+    for (std::int64_t f = 0; f < 4; ++f) {
+      const std::int64_t column = n % 2 == 1 ? f + 1 : 4 - f;
+      for (std::int64_t row = 0; row < 6; ++row)
+        t.x.data<float>()[static_cast<std::size_t>(((n * 4 + f) * 6 + row) * 6 + column)] =
+            0.5f + static_cast<float>(n % 5) / 8;
+    }
+  }
+  EXPECT_EQ(model.fit(t.x, t.y, quietly({.epochs = 20}))["accuracy"].back(), 1);
+  EXPECT_EQ(model.weight("time_distributed/kernel").shape(), (Shape{3, 3, 1, 3}));
+  model.save(folder / "model.safetensors");
+  Model again = load_model(folder / "model.safetensors", {.device = "cpu"});
+  EXPECT_EQ(again.summary(), model.summary());
+  EXPECT_TRUE(same_bits(elements(again.predict(t.x)), elements(model.predict(t.x))));
+}
+
 // A file could nest layers until the stack ends.
 TEST(Sequences, LayersWithinLayersEndSomewhere) {
   const TempDir folder;
@@ -243,14 +301,21 @@ TEST(Sequences, Mistakes) {
   EXPECT_THAT(usage([] { Embedding(0, 4); }), HasSubstr("input_dim must be positive"));
   EXPECT_THAT(usage([] { Bidirectional(Dense(3)); }), HasSubstr("must be a SimpleRNN, GRU or LSTM"));
   EXPECT_THAT(usage([] { Bidirectional(GRU(3, {.go_backwards = true})); }), HasSubstr("must read forwards"));
-  EXPECT_THAT(usage([] { TimeDistributed(Flatten()); }),
-              HasSubstr("a Flatten cannot be applied step by step"));
+  EXPECT_THAT(usage([] { TimeDistributed(TimeDistributed(BatchNormalization())); }),
+              HasSubstr("a BatchNormalization has statistics of the batch"));
+  EXPECT_THAT(usage([] { TimeDistributed(GRU(2, {.stateful = true, .stateful_batch_size = 3})); }),
+              HasSubstr("a stateful GRU cannot be applied"));
   EXPECT_THAT(usage([] {
                 Sequential({Input({3, 2}), GRU(4, {.return_state = true})});
               }),
               HasSubstr("returns 2 values"));
   EXPECT_THAT(usage([] { GRU(4, {.return_state = true})(Input({3, 2})); }), HasSubstr("use call()"));
   const auto shape = [](const auto& make) { return message_of<ShapeError>(make); };
+  EXPECT_THAT(shape([] { TimeDistributed(Conv2D(4, 3))(Input({5, 6, 2})); }), HasSubstr("needs"));
+  EXPECT_THAT(shape([] {
+                TimeDistributed(GRU(4, {.return_state = true}))(Input({5, 6, 2}));
+              }),
+              HasSubstr("the GRU returns 2 values"));
   EXPECT_THAT(shape([] { GRU(4)(Input({3})); }), HasSubstr("needs sequences [steps, features]"));
   EXPECT_THAT(shape([] { Embedding(9, 4)(Input({3})); }), HasSubstr("ids must be i32"));
   EXPECT_THAT(shape([] { GRU(4)({Input({3, 2}), Input({5})}); }), HasSubstr("an initial state must be"));
@@ -284,15 +349,6 @@ TEST_F(Warnings, OfMasksThatEnd) {
                    LSTM(4, {.return_sequences = true}), Dense(3), GRU(4), Dense(1)},
                   {.device = "cpu"});
   EXPECT_EQ(lines_.size(), 1U);
-}
-
-TEST_F(Warnings, OfLossesThatCountPadding) {
-  Sequential model({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 4, {.mask_zero = true}),
-                    GRU(4, {.return_sequences = true}), Dense(1)},
-                   {.device = "cpu"});
-  model.compile({.optimizer = SGD(), .loss = MeanSquaredError()});
-  ASSERT_EQ(lines_.size(), 1U);
-  EXPECT_THAT(lines_[0], HasSubstr("loss and metrics count steps of padding too"));
 }
 
 }  // namespace

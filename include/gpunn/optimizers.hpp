@@ -20,6 +20,7 @@ struct Optimizer {
   double weight_decay = 0;
   std::optional<double> global_clipnorm =
       {};  // scales all gradients so that their common norm is at most this
+  bool lazy_embeddings = false;
 };
 
 struct SGDOptions {
@@ -38,6 +39,12 @@ struct AdamOptions {
   double epsilon = 1e-7;
   double weight_decay = 0.0;  // AdamW: 0.004
   std::optional<double> global_clipnorm = {};
+  // Not Keras's: each step updates only the rows of an Embedding whose ids are in the batch, as PyTorch's
+  // SparseAdam and TensorFlow Addons' LazyAdam do. It is another algorithm than Adam: rows of rare ids keep
+  // their moments and stand still until they come again, where Adam lets moments decay and goes on moving the
+  // weights. A step's cost no longer grows with the vocabulary. Not together with weight_decay or
+  // global_clipnorm, nor for an Embedding that is called twice: a UsageError.
+  bool lazy_embeddings = false;
 };
 GPUNN_API Optimizer Adam(AdamOptions options = {});
 

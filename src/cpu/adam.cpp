@@ -1,25 +1,9 @@
 #include "src/ops/adam.hpp"
 
-#include <cmath>
-
 #include "src/cpu/optimizer.hpp"
 
 namespace gpunn::cpu {
 namespace {
-
-// 1 - beta^t. Thousands of steps on nothing is left of the power, and the C library would spend its time on
-// an underflow.
-double one_minus_power(double beta, double t) {
-  constexpr double kVanished = -40;  // e^-40 is below half a unit in the last place of 1
-  return (beta - 1) * t < kVanished ? 1.0 : 1 - std::pow(beta, t);
-}
-
-// sqrt(1 - beta2^t) / (1 - beta1^t), in double: 1 - beta2^t loses half of float's digits in the first steps.
-double bias_correction(const ops::AdamAttrs& attrs, std::uint64_t step) {
-  const auto t = static_cast<double>(step + 1);
-  return std::sqrt(one_minus_power(static_cast<double>(attrs.beta2), t)) /
-         one_minus_power(static_cast<double>(attrs.beta1), t);
-}
 
 void update(const Slice& s, const Chunk& chunk, const ops::AdamAttrs& attrs, double correction) {
   simd::AdamStep step;
@@ -37,9 +21,9 @@ void update(const Slice& s, const Chunk& chunk, const ops::AdamAttrs& attrs, dou
 Implementation adam(const OpCall& call, const Target&) {
   const auto& attrs = call.attrs_as<ops::AdamAttrs>();
   return update_in_chunks("simd adam", attrs, 4, [attrs](const StepState& state) {
-    return [&attrs, correction = bias_correction(attrs, state.step)](const Slice& s, const Chunk& chunk) {
-      update(s, chunk, attrs, correction);
-    };
+    return [&attrs,
+            correction = bias_correction(attrs.beta1, attrs.beta2, static_cast<std::uint64_t>(state.step))](
+               const Slice& s, const Chunk& chunk) { update(s, chunk, attrs, correction); };
   });
 }
 

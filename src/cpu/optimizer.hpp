@@ -1,6 +1,7 @@
 // What the optimizers share: the flat buffers cut into chunks, and those into tasks.
 #pragma once
 
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,21 @@
 
 namespace gpunn::cpu {
 
+// 1 - beta^t. Thousands of steps on nothing is left of the power, and the C library would spend its time on
+// an underflow.
+inline double one_minus_power(double beta, double t) {
+  constexpr double kVanished = -40;  // e^-40 is below half a unit in the last place of 1
+  return (beta - 1) * t < kVanished ? 1.0 : 1 - std::pow(beta, t);
+}
+
+// Adam's sqrt(1 - beta2^t) / (1 - beta1^t), in double: 1 - beta2^t loses half of float's digits in the first
+// steps.
+inline double bias_correction(float beta1, float beta2, std::uint64_t step) {
+  const auto t = static_cast<double>(step + 1);
+  return std::sqrt(one_minus_power(static_cast<double>(beta2), t)) /
+         one_minus_power(static_cast<double>(beta1), t);
+}
+
 // What an update of one chunk needs to know.
 struct Chunk {
   std::int64_t begin = 0, count = 0;
@@ -20,9 +36,10 @@ struct Chunk {
   float weight_decay = 0;
 };
 
-// Small parameters share a task, so that what is the same for all of them (Adam's powers of beta) is worked out
-// once: pieces of at most kUpdateChunk elements together, as [first, end) of `chunks`.
-inline std::vector<std::pair<std::size_t, std::size_t>> tasks_of(const std::vector<ops::UpdateChunk>& chunks) {
+// Small parameters share a task, so that what is the same for all of them (Adam's powers of beta) is worked
+// out once: pieces of at most kUpdateChunk elements together, as [first, end) of `chunks`.
+inline std::vector<std::pair<std::size_t, std::size_t>> tasks_of(
+    const std::vector<ops::UpdateChunk>& chunks) {
   std::vector<std::pair<std::size_t, std::size_t>> tasks;
   std::int64_t elements = 0;
   for (std::size_t k = 0; k < chunks.size(); ++k) {

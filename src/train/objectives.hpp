@@ -34,8 +34,14 @@ std::string metric_name(Metric metric);
 // Slots (moments) the optimizer keeps per parameter.
 int slots(const Optimizer& optimizer);
 void validate(const Optimizer& optimizer, SourceLocation where);  // throws UsageError
+// An embedding's table that is updated at the rows of the batch alone, from what flows back to its output.
+struct LazyTable {
+  int variable = 0;
+  ValueId ids = kNoValue, dy = kNoValue;
+};
 // The reduce and update segments over all parameters.
-void emit_optimizer(Graph& graph, const Optimizer& optimizer, const VariableStore& store);
+void emit_optimizer(Graph& graph, const Optimizer& optimizer, const VariableStore& store,
+                    const std::vector<LazyTable>& lazy);
 
 nn::Json to_json(const Loss& loss);
 nn::Json to_json(const Optimizer& optimizer);

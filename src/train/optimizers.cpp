@@ -1,8 +1,11 @@
 #include "gpunn/optimizers.hpp"
 
+#include <algorithm>
+
 #include "src/core/text.hpp"
 #include "src/ops/adam.hpp"
 #include "src/ops/global_norm.hpp"
+#include "src/ops/lazy_adam.hpp"
 #include "src/ops/sgd.hpp"
 #include "src/train/objectives.hpp"
 
@@ -24,7 +27,8 @@ Optimizer Adam(AdamOptions o) {
           .beta_2 = o.beta_2,
           .epsilon = o.epsilon,
           .weight_decay = o.weight_decay,
-          .global_clipnorm = o.global_clipnorm};
+          .global_clipnorm = o.global_clipnorm,
+          .lazy_embeddings = o.lazy_embeddings};
 }
 
 Optimizer AdamW(AdamWOptions o) {
@@ -52,12 +56,17 @@ const char* name_of(Optimizer::Kind kind) {
   return "adamw";
 }
 
-ops::ParameterSegments segments_of(const VariableStore& store) {
+// What lazy updates take care of is frozen for the others.
+ops::ParameterSegments segments_of(const VariableStore& store, const std::vector<LazyTable>& lazy) {
   ops::ParameterSegments segments;
-  for (const Variable& variable : store.variables()) {
+  for (std::size_t i = 0; i < store.variables().size(); ++i) {
+    const Variable& variable = store.variables()[i];
     if (!variable.trainable) continue;
     segments.push_back({.offset = static_cast<std::int64_t>(variable.offset / sizeof(float)),
-                        .count = variable.spec.shape.elements()});
+                        .count = variable.spec.shape.elements(),
+                        .frozen = std::any_of(lazy.begin(), lazy.end(), [&](const LazyTable& table) {
+                          return table.variable == static_cast<int>(i);
+                        })});
   }
   return segments;
 }
@@ -83,10 +92,14 @@ void validate(const Optimizer& o, SourceLocation where) {
          o.weight_decay);
   const double clip = o.global_clipnorm.value_or(1);
   expect(clip > 0 && clip < 1e30, "global_clipnorm", "finite and positive", clip);
+  if (o.lazy_embeddings && (o.weight_decay != 0 || o.global_clipnorm)) {
+    throw UsageError("adam: lazy_embeddings cannot be combined with weight_decay or global_clipnorm", where);
+  }
 }
 
-void emit_optimizer(Graph& graph, const Optimizer& o, const VariableStore& store) {
-  const ops::ParameterSegments segments = segments_of(store);
+void emit_optimizer(Graph& graph, const Optimizer& o, const VariableStore& store,
+                    const std::vector<LazyTable>& lazy) {
+  const ops::ParameterSegments segments = segments_of(store, lazy);
   if (segments.empty()) return;
   const auto elements = static_cast<std::int64_t>(store.bytes(Store::parameters) / sizeof(float));
   const auto buffer = [&](const char* name, Store place) {
@@ -122,6 +135,16 @@ void emit_optimizer(Graph& graph, const Optimizer& o, const VariableStore& store
                               .weight_decay = decay,
                               .decoupled = true,  // also for Keras's Adam
                               .clip_norm = clip});
+    for (const LazyTable& table : lazy) {
+      const Variable& variable = store.variables()[static_cast<std::size_t>(table.variable)];
+      const auto part = [&](Store slot) {
+        return graph.external(variable.name, variable.spec, {slot, variable.offset});
+      };
+      graph.emit("lazy_adam",
+                 {table.ids, table.dy, part(Store::parameters), part(Store::slot0), part(Store::slot1)},
+                 ops::LazyAdamAttrs{static_cast<float>(o.beta_1), static_cast<float>(o.beta_2),
+                                    static_cast<float>(o.epsilon)});
+    }
   }
 }
 
@@ -131,6 +154,7 @@ nn::Json to_json(const Optimizer& o) {
                    {"beta_1", o.beta_1},      {"beta_2", o.beta_2},
                    {"epsilon", o.epsilon},    {"weight_decay", o.weight_decay}};
   if (o.global_clipnorm) json["global_clipnorm"] = *o.global_clipnorm;
+  if (o.lazy_embeddings) json["lazy_embeddings"] = true;
   return json;
 }
 
@@ -150,6 +174,7 @@ Optimizer optimizer_from(const nn::Json& json) {
   o.beta_2 = config.number("beta_2", o.beta_2);
   o.epsilon = config.number("epsilon", o.epsilon);
   o.weight_decay = config.number("weight_decay", o.weight_decay);
+  o.lazy_embeddings = config.boolean("lazy_embeddings", false);
   if (json.contains("global_clipnorm")) o.global_clipnorm = config.number("global_clipnorm", 0);
   return o;
 }

@@ -1,5 +1,7 @@
 #include "src/train/step.hpp"
 
+#include <algorithm>
+
 #include "src/core/text.hpp"
 #include "src/ops/affine.hpp"
 #include "src/train/objectives.hpp"
@@ -30,6 +32,20 @@ void place_outputs(Graph& graph, const ValueIds& outputs) {
   }
 }
 
+bool is_table(const Graph& graph, ValueId parameter) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
+    return node.op->name == "embedding" && node.inputs[1] == parameter;
+  });
+}
+
+const Node& gradient_of_table(const Graph& graph, ValueId dw, const std::string& name) {
+  const Node& node = graph.nodes()[static_cast<std::size_t>(graph.value(dw).producer)];
+  if (node.op->name != "embedding_backward" || node.accumulate[0] != kNoValue) {
+    throw UsageError(cat("adam: lazy_embeddings: '", name, "' is looked up more than once in a step"));
+  }
+  return node;
+}
+
 void emit_training(Graph& graph, ValueId loss, const nn::Network::Trace& trace, const VariableStore& store,
                    const Optimizer& optimizer) {
   ValueIds parameters;
@@ -41,10 +57,19 @@ void emit_training(Graph& graph, ValueId loss, const nn::Network::Trace& trace, 
   }
   // A variable that the loss does not depend on keeps the gradient its buffer was made with: zero.
   const ValueIds dw = gradients(graph, {loss}, parameters);
+  std::vector<LazyTable> lazy;
   for (std::size_t i = 0; i < dw.size(); ++i) {
-    if (dw[i] != kNoValue) graph.place(dw[i], store.gradient_place(numbers[i]));
+    if (dw[i] == kNoValue) continue;
+    if (optimizer.lazy_embeddings && is_table(graph, parameters[i])) {
+      // The node that would make the gradient has no reader, and is dropped.
+      const Node& node =
+          gradient_of_table(graph, dw[i], store.variables()[static_cast<std::size_t>(numbers[i])].name);
+      lazy.push_back({numbers[i], node.inputs[0], node.inputs[1]});
+    } else {
+      graph.place(dw[i], store.gradient_place(numbers[i]));
+    }
   }
-  emit_optimizer(graph, optimizer, store);
+  emit_optimizer(graph, optimizer, store, lazy);
 }
 
 // After everything that reads the state: moving statistics in training, the state of stateful layers always.

@@ -148,7 +148,7 @@ TEST_F(CudaSequences, TimeDistributedFollowsTheCpu) {
          TimeDistributed(MaxPooling2D()), TimeDistributed(Flatten()), TimeDistributed(Dropout(0.2)),
          TimeDistributed(Dense(4)), GRU(5), Dense(1, {.activation = sigmoid})},
         {.device = device, .threads = 1});
-    model.compile({.optimizer = Adam(), .loss = BinaryCrossentropy()});
+    model.compile({.optimizer = Adam({.learning_rate = 0.02}), .loss = BinaryCrossentropy()});
     Tensor x(Shape{kSamples, 3, 6, 6, 2}), y(Shape{kSamples, 1});
     for (std::size_t i = 0; i < x.data<float>().size(); ++i)
       x.data<float>()[i] = uniform01({.seed = 5}, i) - 0.5f;
@@ -156,6 +156,20 @@ TEST_F(CudaSequences, TimeDistributedFollowsTheCpu) {
     return train_steps(model, x, y, kBatch, kSteps);
   };
   expect_close(trained("sim"), trained("cpu"));
+}
+
+TEST_F(CudaSequences, LazyEmbeddingsFollowTheCpu) {
+  const auto trained = [](const std::string& device) {
+    Sequential model({Input({7}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 8), GRU(9),
+                      Dense(1, {.activation = sigmoid})},
+                     {.device = device, .threads = 1});
+    model.compile({.optimizer = Adam({.lazy_embeddings = true}), .loss = BinaryCrossentropy()});
+    Tensor y(Shape{kSamples, 1});
+    for (std::size_t i = 0; i < kSamples; ++i) y.data<float>()[i] = i % 3 == 0 ? 1.0f : 0.0f;
+    return train_steps(model, tokens(7), y, kBatch, kSteps);
+  };
+  expect_close(trained("sim"), trained("cpu"));
+  expect_same_bits(trained("sim"), trained("sim-eager"));
 }
 
 TEST_F(CudaSequences, PaddingIsLeftOutOfLossAndMetricsAsInKeras) {

@@ -6,6 +6,7 @@ Also the initializers: their fans and what a million of Keras's samples amount t
 """
 
 import numpy as np
+import torch
 from keras import Variable, initializers
 from keras import optimizers as keras_optimizers
 
@@ -115,4 +116,33 @@ def initializer_statistics():
                            largest=[np.abs(samples).max()])
 
 
-FAMILIES = [optimizers, initializer_statistics]
+def lazy_adam():
+    """PyTorch's SparseAdam of an embedding's table: rows that a step does not name keep their moments.
+
+    `steps/input` [4 steps, 3, 4] ids, `steps/cotangent` [4 steps, 3, 4, 5] dL/d(embedded), `steps/weight:embeddings` before,
+    `steps/after:embeddings` [4 steps, ...], `steps/slot:embeddings_m` and `_v` at the end.
+    """
+    with Family("lazy_adam") as family:
+        random = Random("lazy_adam")
+        attributes = {"learning_rate": 0.25, "beta_1": 0.875, "beta_2": 0.96875, "epsilon": 2.0**-20}
+        ids, cotangents = random.integers(4, 3, 4, high=7), random.uniform(4, 3, 4, 5)
+        start = random.uniform(9, 5)  # two rows are never named
+        table = torch.nn.Parameter(torch.tensor(start))
+        optimizer = torch.optim.SparseAdam([table], lr=0.25, betas=(0.875, 0.96875), eps=2.0**-20)
+        after, w, m, v = [], start.copy(), np.zeros_like(start), np.zeros_like(start)
+        for step in range(4):
+            optimizer.zero_grad()
+            embedded = torch.nn.functional.embedding(torch.tensor(ids[step]).long(), table, sparse=True)
+            (embedded * torch.tensor(cotangents[step])).sum().backward()
+            optimizer.step()
+            after.append(table.detach().numpy().copy())
+            for row in np.unique(ids[step]):
+                slots = {"momentum": m[row], "velocity": v[row]}
+                w[row] = adam(w[row], cotangents[step][ids[step] == row].sum(0), slots, step + 1, **attributes)
+                m[row], v[row] = slots["momentum"], slots["velocity"]
+            agree(f"lazy_adam step {step}", after[-1], w)
+        family.add("steps", attributes, input=ids, cotangent=cotangents, weight__embeddings=start, after__embeddings=np.stack(after),
+                   slot__embeddings_m=m, slot__embeddings_v=v)
+
+
+FAMILIES = [optimizers, initializer_statistics, lazy_adam]

@@ -225,6 +225,75 @@ TEST(Sequences, TimeDistributedTrainsAndIsSaved) {
   EXPECT_TRUE(same_bits(elements(again.predict(t.x)), elements(model.predict(t.x))));
 }
 
+// Lazy Adam is another algorithm: rows that a batch names move as Adam moves them in the first step, others
+// stay.
+TEST(Sequences, LazyEmbeddingsMoveTheRowsOfTheBatch) {
+  const TempDir folder;
+  const auto make = [](bool lazy, int threads = 1) {
+    Sequential model({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 8), GRU(6),
+                      Dense(1, {.activation = sigmoid})},
+                     {.device = "cpu", .threads = threads, .seed = 3});
+    model.compile(
+        {.optimizer = Adam({.learning_rate = 0.01, .lazy_embeddings = lazy}), .loss = BinaryCrossentropy()});
+    return model;
+  };
+  const Tensor x = tokens(4), y = early(x);
+  std::vector<bool> named(kVocabulary);
+  for (const std::int32_t id : x.data<std::int32_t>()) named[static_cast<std::size_t>(id)] = true;
+  Sequential lazy = make(true), dense = make(false);
+  const std::vector<float> before = elements(lazy.weight("embedding/embeddings"));
+  for (int step = 0; step < 2; ++step) {
+    if (step == 1) {  // other ids: Adam goes on with those of the first step
+      const Tensor other = tokens(9).rows(5, 9);
+      lazy.train_on_batch(other, early(other)), dense.train_on_batch(other, early(other));
+      for (const std::int32_t id : other.data<std::int32_t>()) named[static_cast<std::size_t>(id)] = true;
+    } else {
+      lazy.train_on_batch(x, y), dense.train_on_batch(x, y);
+    }
+    const std::vector<float> a = elements(lazy.weight("embedding/embeddings")),
+                             b = elements(dense.weight("embedding/embeddings"));
+    if (step == 0) {
+      for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-7) << i;
+    } else {
+      EXPECT_FALSE(same_bits(a, b));
+    }
+    for (std::size_t i = 0; i < a.size(); ++i)
+      EXPECT_EQ(a[i] != before[i], static_cast<bool>(named[i / 8])) << i;
+  }
+  // Saved with its moments and its option; any number of threads.
+  lazy.save(folder / "model.safetensors");
+  Model again = load_model(folder / "model.safetensors", {.device = "cpu", .seed = 3});
+  lazy.train_on_batch(x, y), again.train_on_batch(x, y);
+  EXPECT_TRUE(same_bits(weights(again), weights(lazy)));
+  Sequential one = make(true), three = make(true, 3);
+  const Tensor many = tokens(50);
+  for (Sequential* model : {&one, &three})
+    model->fit(many, early(many), quietly({.epochs = 2, .batch_size = 24}));
+  EXPECT_TRUE(same_bits(weights(one), weights(three)));
+  const std::string plan = lazy.plan({.batch_size = 2}).text;
+  EXPECT_THAT(plan, AllOf(HasSubstr("simd lazy adam"), HasSubstr("not Adam: at most 22 rows of 40")));
+  EXPECT_THAT(plan, ::testing::Not(HasSubstr("embedding_backward")));
+}
+
+TEST(Sequences, LazyEmbeddingsKnowTheirLimits) {
+  const auto compile = [](AdamOptions options) {
+    Sequential model({Input({3}, {.dtype = Dtype::i32}), Embedding(9, 2), GRU(2)}, {.device = "cpu"});
+    model.compile({.optimizer = Adam(options), .loss = MeanSquaredError()});
+  };
+  EXPECT_THAT(message_of<UsageError>([&] { compile({.weight_decay = 0.1, .lazy_embeddings = true}); }),
+              HasSubstr("lazy_embeddings cannot be combined with weight_decay or global_clipnorm"));
+  EXPECT_THAT(message_of<UsageError>([&] { compile({.global_clipnorm = 1.0, .lazy_embeddings = true}); }),
+              HasSubstr("lazy_embeddings cannot be combined"));
+  const Symbolic a = Input({3}, {.dtype = Dtype::i32});
+  const Layer table = Embedding(9, 2, {.name = "words"});
+  Model twice({a}, {Add()({table(a), table(a)})}, {.device = "cpu"});
+  twice.compile({.optimizer = Adam({.lazy_embeddings = true}), .loss = MeanSquaredError()});
+  EXPECT_THAT(message_of<UsageError>([&] {
+                twice.train_on_batch(Tensor({2, 3}, Dtype::i32), Tensor({2, 3, 2}));
+              }),
+              HasSubstr("'words/embeddings' is looked up more than once"));
+}
+
 // A file could nest layers until the stack ends.
 TEST(Sequences, LayersWithinLayersEndSomewhere) {
   const TempDir folder;

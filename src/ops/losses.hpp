@@ -33,6 +33,6 @@ inline constexpr std::string_view kDense = "dense_";
 void define_dense_with_gradient(Registry& registry, const OpDef& loss);
 // The call of <loss>_with_gradient that is part of one. Valid as long as `inputs`, which it fills, and
 // `call`.
-OpCall loss_behind_dense(const OpCall& call, Specs& inputs);
+GPUNN_API OpCall loss_behind_dense(const OpCall& call, Specs& inputs);
 
 }  // namespace gpunn::ops

@@ -101,7 +101,7 @@ constexpr bool has_default_activations(const RecurrentAttrs& attrs) {
          (attrs.cell == RecurrentCell::simple || attrs.recurrent_activation == Activation::sigmoid);
 }
 // [batch, steps, input], of x or of the rows that ids name.
-Shape recurrent_input_shape(const OpCall& call);
+GPUNN_API Shape recurrent_input_shape(const OpCall& call);
 // Floats of `kept` for one row and step, a multiple of 16.
 std::int64_t recurrent_kept_floats(const RecurrentAttrs& attrs, std::int64_t units);
 

@@ -242,6 +242,7 @@ TEST(LossWeightsTest, CountsAndSpreadsTheMask) {
   for (const auto& [samples, steps, vectors] : {Sizes{0, 3, 3}, Sizes{1, 1, 1}, Sizes{5, 7, 7},
                                                 Sizes{3, 5, 20}, Sizes{64, 64, 64}, Sizes{51, 101, 202}}) {
     const std::int64_t n = samples * steps;
+    const LossWeightsShape shape{samples * vectors, vectors, vectors / steps};
     Floats sample(static_cast<std::size_t>(samples));
     for (std::size_t i = 0; i < sample.size(); ++i) sample[i] = static_cast<float>(i % 5) * 0.5f;
     for (const std::int32_t real_in : {2, 0}) {  // of three steps, about
@@ -256,7 +257,6 @@ TEST(LossWeightsTest, CountsAndSpreadsTheMask) {
         Array<float> scratch(way, Floats(static_cast<std::size_t>(mask_count_scratch_floats(n)), NAN));
         Array<float> both(way, Floats(rows, NAN)), plain(way, Floats(rows, NAN)),
             spread(way, Floats(rows, NAN));
-        const LossWeightsShape shape{samples * vectors, vectors, vectors / steps};
         mask_count(way.gpu, n, mask, counted, scratch);
         loss_weights(way.gpu, shape, weights, mask, counted, both);
         loss_weights(way.gpu, shape, nullptr, mask, nullptr, plain);

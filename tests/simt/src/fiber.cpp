@@ -56,6 +56,7 @@ Fiber::Fiber(Body body) : body_(body) {
   }
   stack_ = static_cast<char*>(memory) + kGuard;
   if (under_tsan()) identity_ = __tsan_create_fiber(0);
+  act_as(*this);
   restart();
 }
 
@@ -91,7 +92,7 @@ void Fiber::resume() {
   if (__sanitizer_start_switch_fiber) __sanitizer_start_switch_fiber(&scheduler.fake_stack, stack_, kStack);
   if (under_tsan()) {
     scheduler.identity = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(identity_, kNoSync);
+    __tsan_switch_to_fiber(acts_as_, kNoSync);
   }
   const bc::transfer_t from = bc::jump_fcontext(context_, this);
   context_ = from.fctx;

@@ -24,6 +24,7 @@ class Fiber {
   // From now on TSan takes the fiber for another thread; the old identity must live on until it has been
   // forgotten.
   void renew_identity();
+  void act_as(const Fiber& other) { acts_as_ = other.identity_; }  // TSan takes the two for one thread
   static void release_old_identities();
 
  private:
@@ -33,7 +34,8 @@ class Fiber {
   char* stack_;
   boost::context::detail::fcontext_t context_ = nullptr;
   void* fake_stack_ = nullptr;  // AddressSanitizer's
-  void* identity_ = nullptr;    // ThreadSanitizer's
+  void* identity_ = nullptr;    // ThreadSanitizer's, ours
+  void* acts_as_ = nullptr;     // the one that is used
 };
 
 }  // namespace simt

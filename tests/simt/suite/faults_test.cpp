@@ -54,6 +54,12 @@ simt::Options perturbed() {
   return o;
 }
 
+simt::Options blocks_alone() {
+  simt::Options o;
+  o.identities = simt::Identities::block;
+  return o;
+}
+
 simt::Options streams(simt::Streams order, std::uint64_t seed = 1) {
   simt::Options o;
   o.streams = order;
@@ -90,6 +96,8 @@ std::vector<Row> table() {
       in_kernel("plain_update_between_blocks", "histogram", Fault::plain_global_update, kThread, kRace),
       in_kernel("plain_counter_of_blocks", "reduce_last_block", Fault::plain_global_update, kThread, kRace),
       in_kernel("missing_fence", "reduce_last_block", Fault::no_fence, kThread, kRace),
+      in_kernel("missing_fence_in_wide_blocks", "reduce_last_block", Fault::no_fence_wide, kThread, kRace,
+                blocks_alone()),
       in_kernel("two_blocks_write_one_element", "stencil", Fault::block_race, kThread, kRace),
       // Barriers and masks.
       in_kernel("barrier_in_a_branch", "reduce", Fault::divergent_barrier, kEvery, kDeadlock),

@@ -17,6 +17,13 @@ enum class Order { forward, reverse, random };
 // that streams and events permit.
 enum class Streams { eager, lazy, random };
 
+// What ThreadSanitizer takes for a thread. It tells 256 of them apart: the threads of a block of that size
+// use up its memory of the blocks before, and a barrier then seems to order them all.
+enum class Identities {
+  thread,  // each CUDA thread: races within a block, and between blocks of few threads
+  block,   // each block: races between blocks, and only those
+};
+
 enum class OnFault {
   abort,  // print the report and end the process
   error,  // keep the report; the launch fails as on a GPU: late, and for good (until cudaDeviceReset)
@@ -28,6 +35,7 @@ struct Options {
   std::uint64_t seed = 1;  // of random orders and of perturbed maths
   // Under ThreadSanitizer, blocks count as running at the same time, so that races between them are found.
   bool concurrent_blocks = true;
+  Identities identities = Identities::thread;
   // Approximate functions return results within their documented error, not the exact one.
   bool perturb_math = false;
   OnFault on_fault = OnFault::abort;
@@ -37,8 +45,8 @@ struct Options {
   // Under AddressSanitizer, device memory and the buffers of pending copies are closed to the host.
   bool protect = true;
 
-  // The defaults, changed by SIMT_ORDER, SIMT_STREAMS, SIMT_SEED, SIMT_CONCURRENT_BLOCKS, SIMT_PERTURB_MATH,
-  // SIMT_ON_FAULT, SIMT_DEVICES, SIMT_ARCHITECTURE.
+  // The defaults, changed by SIMT_ORDER, SIMT_STREAMS, SIMT_SEED, SIMT_CONCURRENT_BLOCKS, SIMT_IDENTITIES,
+  // SIMT_PERTURB_MATH, SIMT_ON_FAULT, SIMT_DEVICES, SIMT_ARCHITECTURE.
   static Options from_environment();
 };
 

@@ -30,6 +30,7 @@ enum class Fault {
   plain_shared_update,  // in place of a shared atomic
   plain_global_update,  // in place of an atomic between blocks
   no_fence,             // before the last block reads
+  no_fence_wide,        // the same in blocks of 256 threads
   block_race,           // neighbouring blocks write one element
   swapped_index,        // thread for block index
   wrong_compare,        // <= for <

@@ -70,16 +70,17 @@ __global__ void __launch_bounds__(kThreads) reduce_block(const float* x, float* 
 
 // Every block sums a part; the block that comes last sums the parts.
 template <Fault fault>
-__global__ void __launch_bounds__(32)
+__global__ void __launch_bounds__(256)
     reduce_parts(const float* x, float* partial, unsigned* done, float* sum, int n) {
   __shared__ bool last;
   const int t = static_cast<int>(threadIdx.x), blocks = static_cast<int>(gridDim.x);
   float v = 0.0f;
-  for (int i = static_cast<int>(blockIdx.x) * 32 + t; i < n; i += 32 * blocks) v += x[i];
+  const int end = t < 32 ? n : 0;  // more threads only come to the barrier
+  for (int i = static_cast<int>(blockIdx.x) * 32 + t; i < end; i += 32 * blocks) v += x[i];
   v = warp_sum(v);
   if (t == 0) {
     partial[blockIdx.x] = v;
-    if constexpr (fault != Fault::no_fence) __threadfence();
+    if constexpr (fault != Fault::no_fence && fault != Fault::no_fence_wide) __threadfence();
     if constexpr (fault == Fault::plain_global_update) {
       last = ++*done == gridDim.x;
     } else {
@@ -90,7 +91,9 @@ __global__ void __launch_bounds__(32)
   if (!last) return;
   __threadfence();
   v = 0.0f;
-  for (int i = t; i < blocks; i += 32) v += partial[i];
+  if (t < 32) {
+    for (int i = t; i < blocks; i += 32) v += partial[i];
+  }
   v = warp_sum(v);
   if (t == 0) *sum = v;
 }
@@ -172,6 +175,7 @@ cudaError_t reduce_last_block(Fault fault, const float* x, float* partial, unsig
   switch (fault) {
     CASE(reduce_parts, none, 4, 32, 0, stream, x, partial, done, sum, n);
     CASE(reduce_parts, no_fence, 4, 32, 0, stream, x, partial, done, sum, n);
+    CASE(reduce_parts, no_fence_wide, 4, 256, 0, stream, x, partial, done, sum, n);
     CASE(reduce_parts, plain_global_update, 4, 32, 0, stream, x, partial, done, sum, n);
     default:
       return cudaErrorNotSupported;

@@ -71,7 +71,7 @@ common=("${stages[@]}" --tests-of "python3 tests/kernels/tests_of.py" --state "$
   --require $require --verbose --explained tests/kernels/mutants.txt "${options[@]}")
 if [ -z "$report" ]; then
   pids=()
-  trap 'kill "${pids[@]}" 2>/dev/null; wait; cleanup' EXIT
+  trap 'kill "${pids[@]}" 2>/dev/null || true; wait; cleanup' EXIT
   for share in "${shares[@]}"; do
     mutate "$share" &
     pids+=($!)

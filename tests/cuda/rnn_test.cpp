@@ -162,6 +162,7 @@ TEST_F(RnnRules, TheFirstCallIsNotCaptured) {
       forward(made);
     } catch (...) {
       static_cast<void>(cudaStreamEndCapture(stream.get(), &graph));
+      if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
       throw;
     }
     check(cudaStreamEndCapture(stream.get(), &graph));

@@ -43,7 +43,11 @@ cudaError_t call(const char* name, const std::function<cudaError_t()>& body, Dea
   start_once();
   if (rt.devices.empty()) return remember(cudaErrorNoDevice);
   const Injection injected = count_call(name);
-  if (injected.code != cudaSuccess) return remember(injected.code);
+  if (injected.code != cudaSuccess) {
+    // What releases does so and then reports, as CUDA does with errors of earlier launches.
+    if (dead == Dead::run_anyway) static_cast<void>(body());
+    return remember(injected.code);
+  }
   if (injected.kills != cudaSuccess) kill_device(device_of_thread, injected.kills);
   const auto sticky = [&] { return rt.current().sticky; };
   if (sticky() != cudaSuccess && dead == Dead::refuse) return remember(sticky());

@@ -6,7 +6,7 @@ namespace simt {
 
 // What a plan of faults has in store for this call.
 struct Injection {
-  cudaError_t code = cudaSuccess;   // the call returns it and does nothing
+  cudaError_t code = cudaSuccess;   // the call returns it and does nothing, unless it releases something
   cudaError_t kills = cudaSuccess;  // the device dies of it, as after a failing kernel
 };
 Injection count_call(const char* name);

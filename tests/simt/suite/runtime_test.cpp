@@ -312,6 +312,13 @@ TEST_P(Runtime, PlansOfFaultsInNvidiasFormat) {
     EXPECT_EQ(cudaMalloc(&p, 16), want);
     if (want == cudaSuccess) cudaFree(p);
   }
+  // What releases does so and then reports.
+  const std::size_t live = simt::live_allocations(0);
+  simt::inject_faults(R"({"cudaRuntimeFaults": {"cudaFree":
+      {"injectionType": 2, "substituteReturnCode": 999, "interceptionCount": 1}}})");
+  CHECK_CUDA(cudaMalloc(&p, 16));
+  EXPECT_EQ(cudaFree(p), cudaErrorUnknown);
+  EXPECT_EQ(simt::live_allocations(0), live);
   simt::inject_faults(R"({"cudaRuntimeFaults": {"cudaLaunchKernel_ptsz": {"injectionType": 1}}})");
   Buffer<float> x(filled(1)), y(filled(0));
   EXPECT_EQ(run_axpy(x.get(), y.get(), 1, kCount, a), cudaErrorAssert);

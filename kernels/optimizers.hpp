@@ -17,9 +17,6 @@ struct UpdatePiece {
   float weight_decay = 0;  // 0: none
 };
 
-// Pieces longer than this leave multiprocessors idle on small models; shorter ones pay for reading the table.
-inline constexpr std::int32_t kUpdatePiece = 2048;
-
 struct Pieces {
   const UpdatePiece* table = nullptr;  // device memory
   std::int64_t count = 0;

@@ -8,7 +8,6 @@ namespace {
 Implementation squared_norms(const OpCall& call, const Target&) {
   const auto pieces = pieces_of(call.attrs_as<ops::SquaredNormsAttrs>().segments, 0);
   const auto count = static_cast<std::int64_t>(pieces.size());
-  // The op's sums are per update chunk of the CPU; here they are per piece, folded by the next node.
   Implementation made = own_kernel(
       [=](const Launch& l) { kernels::squared_norms(gpu_of(l), pieces_in(l, count), l.in(0), l.out(0)); });
   made.constants = bytes_of(pieces);

@@ -11,17 +11,14 @@ namespace gpunn::cuda {
 inline std::vector<kernels::UpdatePiece> pieces_of(const ops::ParameterSegments& segments,
                                                    float weight_decay) {
   std::vector<kernels::UpdatePiece> pieces;
-  for (const ops::ParameterSegment& segment : segments) {
-    if (segment.frozen) continue;
-    for (std::int64_t at = 0; at < segment.count; at += kernels::kUpdatePiece) {
-      kernels::UpdatePiece piece;
-      piece.begin = segment.offset + at;
-      piece.count =
-          static_cast<std::int32_t>(std::min<std::int64_t>(kernels::kUpdatePiece, segment.count - at));
-      piece.learning_rate_factor = segment.learning_rate_factor;
-      piece.weight_decay = segment.weight_decay ? weight_decay : 0.0f;
-      pieces.push_back(piece);
-    }
+  for (const ops::UpdateChunk& chunk : ops::update_chunks(segments, ops::kUpdatePiece)) {
+    const ops::ParameterSegment& segment = segments[static_cast<std::size_t>(chunk.segment)];
+    kernels::UpdatePiece piece;
+    piece.begin = chunk.begin;
+    piece.count = static_cast<std::int32_t>(chunk.count);
+    piece.learning_rate_factor = segment.learning_rate_factor;
+    piece.weight_decay = segment.weight_decay ? weight_decay : 0.0f;
+    pieces.push_back(piece);
   }
   return pieces;
 }

@@ -11,12 +11,12 @@ Specs infer_squared_norms(const OpCall& call) {
           "takes gradients f32 [n]");
   const ParameterSegments& segments = call.attrs_as<SquaredNormsAttrs>().segments;
   expect_segments(call, segments, call.inputs[0].shape[0]);
-  return {{Shape{static_cast<std::int64_t>(update_chunks(segments).size())}}};
+  return {{Shape{static_cast<std::int64_t>(update_chunks(segments, kUpdatePiece).size())}}};
 }
 
 Specs infer_global_norm(const OpCall& call) {
   expects(call.inputs.size() == 1 && is_f32(call, 0) && call.inputs[0].shape.rank() == 1, call,
-          "takes sums f32 [chunks]");
+          "takes sums f32 [pieces]");
   return {{Shape{1}}};
 }
 

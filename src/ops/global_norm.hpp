@@ -1,6 +1,7 @@
-// squared_norms:  gradients f32 [n] -> sums f32 [chunks]: the sum of squares of each update chunk  (rows all)
+// squared_norms:  gradients f32 [n] -> sums f32 [pieces]: the sum of squares of each piece of kUpdatePiece
+// (rows all)
 //                 attributes SquaredNormsAttrs
-// global_norm:    sums f32 [chunks] -> norm f32 [1] = sqrt(sum) * |StepState::gradient_scale|  (rows all)
+// global_norm:    sums f32 [pieces] -> norm f32 [1] = sqrt(sum) * |StepState::gradient_scale|  (rows all)
 //
 // Two ops, so that the first runs on all threads and the result still does not depend on their number.
 // An optimizer given `norm` multiplies g by clip_norm * min(1 / norm, 1 / clip_norm), which is NaN when the

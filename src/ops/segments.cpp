@@ -13,14 +13,14 @@ void expect_segments(const OpCall& call, const ParameterSegments& segments, std:
   }
 }
 
-std::vector<UpdateChunk> update_chunks(const ParameterSegments& segments) {
+std::vector<UpdateChunk> update_chunks(const ParameterSegments& segments, std::int64_t most) {
   std::vector<UpdateChunk> chunks;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     if (segments[s].frozen) continue;
-    for (std::int64_t done = 0; done < segments[s].count; done += kUpdateChunk) {
+    for (std::int64_t done = 0; done < segments[s].count; done += most) {
       chunks.push_back({.segment = static_cast<std::int64_t>(s),
                         .begin = segments[s].offset + done,
-                        .count = std::min(kUpdateChunk, segments[s].count - done)});
+                        .count = std::min(most, segments[s].count - done)});
     }
   }
   return chunks;

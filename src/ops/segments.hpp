@@ -22,9 +22,12 @@ using ParameterSegments = std::vector<ParameterSegment>;
 // Throws ShapeError unless they are in order and inside a buffer of `elements`.
 void expect_segments(const OpCall& call, const ParameterSegments& segments, std::int64_t elements);
 
-// Optimizers cut their work into pieces of at most this many elements of one segment. The sum of squares of
-// global_norm depends on it, so it is a constant of the format and not of the machine.
+// What a CPU updates at a time: at most this many elements of one segment.
 inline constexpr std::int64_t kUpdateChunk = 16384;
+// What a block of a GPU takes. global_norm adds up sums of squares of such pieces on every backend, so it is
+// a constant of the format and not of the machine. Longer ones leave multiprocessors idle on small models;
+// shorter ones pay for reading the table.
+inline constexpr std::int64_t kUpdatePiece = 2048;
 
 struct UpdateChunk {
   std::int64_t segment = 0;  // index into the table
@@ -32,7 +35,7 @@ struct UpdateChunk {
   std::int64_t count = 0;
 };
 
-// The pieces of all segments that are not frozen.
-std::vector<UpdateChunk> update_chunks(const ParameterSegments& segments);
+// The segments that are not frozen, cut into chunks of at most `most` elements.
+std::vector<UpdateChunk> update_chunks(const ParameterSegments& segments, std::int64_t most = kUpdateChunk);
 
 }  // namespace gpunn::ops

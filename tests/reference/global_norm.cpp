@@ -9,11 +9,12 @@ namespace {
 
 template <class T>
 void squared_norms(const Run<T>& run) {
-  const auto chunks = ops::update_chunks(run.template attrs<ops::SquaredNormsAttrs>().segments);
-  for (std::size_t k = 0; k < chunks.size(); ++k) {
+  const auto pieces =
+      ops::update_chunks(run.template attrs<ops::SquaredNormsAttrs>().segments, ops::kUpdatePiece);
+  for (std::size_t k = 0; k < pieces.size(); ++k) {
     T sum = 0;
-    for (std::int64_t i = 0; i < chunks[k].count; ++i) {
-      const T g = run.inputs[0][chunks[k].begin + i];
+    for (std::int64_t i = 0; i < pieces[k].count; ++i) {
+      const T g = run.inputs[0][pieces[k].begin + i];
       sum += g * g;
     }
     run.outputs[0][k] = sum;

@@ -189,8 +189,8 @@ TEST_F(MemoryTest, Optimizers) {
   auto w = array(kCount), g = array(kCount, 2), m = array(kCount, 3), v = array(kCount, 4);
   Array<StepState> state(way, std::vector<StepState>(1));
   std::vector<UpdatePiece> table;
-  for (std::int64_t at = 0; at < kCount; at += kUpdatePiece)
-    table.push_back({.begin = at, .count = kUpdatePiece});
+  constexpr std::int32_t kPiece = 2048;
+  for (std::int64_t at = 0; at < kCount; at += kPiece) table.push_back({.begin = at, .count = kPiece});
   Array<UpdatePiece> pieces(way, table);
   const Pieces all{pieces, static_cast<std::int64_t>(table.size())};
   expect_ideal("adam", [&] { adam(way.gpu, all, {}, {}, state, {w, g}, m, v); });

@@ -1,0 +1,85 @@
+// Optimizers on the software device, over parameters of one and of many pieces, beside the CPU backend.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <gpunn/gpunn.hpp>
+
+#include "simt/simt.hpp"
+#include "tests/cuda/devices.hpp"
+#include "tests/support/trained.hpp"
+
+namespace gpunn {
+namespace {
+
+constexpr std::int64_t kBatch = 8;
+
+Tensor noise(const Shape& shape, std::uint32_t stream) {
+  Tensor x(shape);
+  const auto values = x.data<float>();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = 2 * uniform01({.seed = 7, .stream = stream}, i) - 1;
+  return x;
+}
+
+// Kernels of 2 whole pieces, of 9 and a piece of 768, and of less than one.
+Sequential make_model(const std::string& device, const Optimizer& optimizer) {
+  Sequential model({Input({64}), Dense(64, {.activation = tanh}), Dense(300, {.activation = tanh}), Dense(4)},
+                   {.device = device, .threads = 1});
+  model.compile({.optimizer = optimizer, .loss = MeanSquaredError()});
+  return model;
+}
+
+std::vector<float> weights_of(const Sequential& model) {
+  std::vector<float> all;
+  for (const std::string& name : model.weight_names()) {
+    const Tensor weight = model.weight(name).clone();
+    const auto values = std::as_const(weight).data<float>();
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double d = double{a[i]} - double{b[i]};
+    sum += d * d;
+  }
+  return std::sqrt(sum);
+}
+
+class CudaOptimizers : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    register_devices();
+    reports_ = simt::report_count();
+  }
+  void TearDown() override { EXPECT_EQ(simt::report_count(), reports_) << simt::last_report(); }
+  std::size_t reports_ = 0;
+};
+
+TEST_F(CudaOptimizers, ClippingBringsTheNormOfAllParametersDown) {
+  constexpr double kNorm = 0.05;
+  const Tensor x = noise(Shape{kBatch, 64}, 1), y = noise(Shape{kBatch, 4}, 2);
+  const auto step = [&](const std::string& device, const Optimizer& optimizer) {
+    Sequential model = make_model(device, optimizer);
+    const std::vector<float> before = weights_of(model);
+    model.train_on_batch(x, y);
+    const std::vector<float> after = weights_of(model);
+    return std::pair{distance(before, after), after};
+  };
+  // With a rate of 1 the weights move by the gradient.
+  const Optimizer plain = SGD({.learning_rate = 1}),
+                  clipped = SGD({.learning_rate = 1, .global_clipnorm = kNorm});
+  EXPECT_GT(step("cpu", plain).first, 4 * kNorm) << "else there is nothing to clip";
+  const auto [moved, weights] = step("cpu", clipped);
+  EXPECT_NEAR(moved, kNorm, 1e-4 * kNorm);
+  for (const char* device : {"sim", "sim-own"}) {
+    const auto [moved_there, weights_there] = step(device, clipped);
+    EXPECT_NEAR(moved_there, kNorm, 1e-4 * kNorm) << device;
+    EXPECT_LT(distance(weights_there, weights), 1e-5 * kNorm) << device;
+  }
+}
+
+}  // namespace
+}  // namespace gpunn

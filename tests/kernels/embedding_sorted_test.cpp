@@ -53,7 +53,7 @@ Floats promised(const EmbeddingShape& s, Accumulate mode, const Ids& ids, const 
 TEST(EmbeddingSortedTest, SumsRunsInTheirOrder) {
   const EmbeddingShape shapes[] = {
       {0, 4, 3},    {1, 1, 1},      {63, 3, 5},     {64, 2, 1},    {65, 33, 9},   {129, 1, 2},    {600, 5, 7},
-      {1100, 2, 1}, {130, 2, 1000}, {300, 257, 40}, {700, 3, 255}, {700, 3, 256}, {500, 1, 66000}};
+      {1100, 2, 1}, {130, 2, 1000}, {300, 257, 40}, {700, 3, 255}, {700, 3, 256}, {500, 1, 66000}, {192, 3, 1}};
   for (const EmbeddingShape& s : shapes) {
     if (kSmallTests && s.rows * s.columns > 2000) continue;
     Ids ids = integers(s.positions, static_cast<std::int32_t>(s.rows));

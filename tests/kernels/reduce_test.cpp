@@ -147,5 +147,25 @@ TEST(BatchNormTest, TrainingForwardBackwardAndUpdate) {
   }
 }
 
+// No gamma is one of ones, no beta one of zeros.
+TEST(BatchNormTest, WithoutScaleAndCenter) {
+  const Matrix m{7, 5};
+  const Floats x = uniform(m.rows * m.columns, -1, 1), dy = uniform(m.rows * m.columns, -1, 1, 2);
+  const auto run = [&](const Way& way, bool with) {
+    const auto channels = static_cast<std::size_t>(m.columns);
+    Array<float> in(way, x), flow(way, dy), ones(way, Floats(channels, 1.0f)),
+        zeros(way, Floats(channels, 0.0f)), mean(way, uniform(m.columns, -1, 1, 3)),
+        variance(way, uniform(m.columns, 0.5f, 2, 4));
+    Array<float> y(way, x.size()), dx(way, x.size());
+    const BatchNormStatistics s{mean, variance, 1e-3f};
+    batch_norm_forward(way.gpu, m, s, with ? ones.data() : nullptr, with ? zeros.data() : nullptr, in, y);
+    batch_norm_backward(way.gpu, m, Accumulate::overwrite, s, with ? ones.data() : nullptr, in, flow, nullptr,
+                        nullptr, dx);
+    return join({y.read(), dx.read()});
+  };
+  EXPECT_EQ(everywhere([&](const Way& way) { return run(way, false); }),
+            everywhere([&](const Way& way) { return run(way, true); }));
+}
+
 }  // namespace
 }  // namespace gpunn::kernels

@@ -3,11 +3,13 @@
 #include <cmath>
 #include <cstdio>
 
-#include "common/example.hpp"
+#include "common/vocabulary.hpp"
 
+constexpr const char* kName = "char_rnn";
 constexpr std::int64_t kSteps = 100;  // characters that are seen at a time
 
-static gpunn::Sequential make_model(std::int64_t characters, const example::Flags& flags) {
+static gpunn::Sequential make_model(const gpunn::TextVectorization& vectorize, const example::Flags& flags) {
+  const std::int64_t characters = vectorize.vocabulary_size();
   gpunn::Sequential model(
       {
           gpunn::Input({kSteps}, {.dtype = gpunn::Dtype::i32}),
@@ -15,7 +17,7 @@ static gpunn::Sequential make_model(std::int64_t characters, const example::Flag
           gpunn::LSTM(128, {.return_sequences = true}),
           gpunn::Dense(characters, {.activation = gpunn::softmax}),
       },
-      flags.model());
+      flags.model(example::name_with(kName, vectorize)));
   model.compile({
       .optimizer = gpunn::Adam({.learning_rate = flags.learning_rate}),
       .loss = gpunn::SparseCategoricalCrossentropy(),
@@ -25,17 +27,19 @@ static gpunn::Sequential make_model(std::int64_t characters, const example::Flag
 }
 
 // Each row of kSteps characters is to be followed by the same row, one character on.
-static gpunn::DatasetPtr windows(std::span<const std::int32_t> ids) {
+static gpunn::DatasetPtr windows(std::span<const std::int32_t> ids, const char* which) {
   const std::int64_t rows = (std::ssize(ids) - 1) / kSteps;
-  if (rows < 1)
-    throw gpunn::DataError("the text has fewer than " + std::to_string(kSteps + 1) + " characters");
+  if (rows < 1) {
+    throw gpunn::DataError(std::string(which) + " of the text has fewer than " + std::to_string(kSteps + 1) +
+                           " characters: " + std::to_string(ids.size()));
+  }
   const auto row_count = static_cast<std::size_t>(rows * kSteps);
   return std::make_shared<gpunn::TensorDataset>(gpunn::Tensor::of({rows, kSteps}, ids.subspan(0, row_count)),
                                                 gpunn::Tensor::of({rows, kSteps}, ids.subspan(1, row_count)));
 }
 
-// The next character after `ids`, at random: p ^ (1 / temperature). Padding and unknown characters (0, 1) are
-// not written.
+// The next character after `ids`, at random: p ^ (1 / temperature), beside the likeliest, or all would
+// underflow where it is cold. Padding and unknown characters (0, 1) are not written.
 static std::int32_t next_character(gpunn::Model& model, std::span<const std::int32_t> ids, double temperature,
                                    float random) {
   const auto seen = ids.last(std::min<std::size_t>(ids.size(), kSteps));
@@ -45,10 +49,11 @@ static std::int32_t next_character(gpunn::Model& model, std::span<const std::int
   const gpunn::Tensor output = model.predict(row);
   const auto characters = static_cast<std::size_t>(output.shape()[2]);
   const auto p = output.data<float>().subspan((seen.size() - 1) * characters, characters);
+  const double likeliest = *std::max_element(p.begin() + 2, p.end());
+  if (!(likeliest > 0)) throw gpunn::Error("the model has no next character: its weights have diverged");
   std::vector<double> up_to(characters);
   double sum = 0;
-  for (std::size_t c = 2; c < characters; ++c)
-    up_to[c] = sum += std::pow(static_cast<double>(p[c]), 1 / temperature);
+  for (std::size_t c = 2; c < characters; ++c) up_to[c] = sum += std::pow(p[c] / likeliest, 1 / temperature);
   const auto chosen = std::upper_bound(up_to.begin() + 2, up_to.end() - 1, random * sum);
   return static_cast<std::int32_t>(chosen - up_to.begin());
 }
@@ -61,7 +66,9 @@ static void write_sample(gpunn::Model& model, const gpunn::TextVectorization& ve
     const float random = gpunn::uniform01({.seed = seed}, static_cast<std::uint64_t>(i));
     ids.push_back(next_character(model, ids, temperature, random));
   }
-  std::printf("%s\n", vectorize.decode(ids).c_str());
+  const std::string text = vectorize.decode(ids);
+  std::printf("%s\n", text.c_str());
+  example::add_result("text", example::json_string(text));
 }
 
 int main(int argc, char** argv) {
@@ -69,7 +76,7 @@ int main(int argc, char** argv) {
   double temperature = 0.7;
   std::int64_t length = 400;
   example::About about{
-      .name = "char_rnn",
+      .name = kName,
       .description = "Trains an LSTM on a text file, character by character, and writes a text like it.",
       .defaults = {.epochs = 10,
                    .learning_rate = 0.002,
@@ -87,8 +94,7 @@ int main(int argc, char** argv) {
     if (prime.empty() || !(temperature > 0))
       throw gpunn::UsageError("--prime and --temperature must not be empty or zero");
     if (!saved.empty()) {
-      gpunn::Model model = gpunn::load_model(saved, flags.model());
-      const auto vectorize = gpunn::TextVectorization::load(example::vocabulary_of(saved));
+      auto [model, vectorize] = example::load_text_model(kName, saved, flags);
       write_sample(model, vectorize, prime, temperature, length, flags.seed);
       return 0;
     }
@@ -103,11 +109,10 @@ int main(int argc, char** argv) {
     vectorize.adapt(std::vector{text});
     const std::vector<std::int32_t> ids = vectorize.encode(text);
     const std::size_t cut = ids.size() / 10 * 9;  // the last tenth is the test
-    gpunn::Sequential model = make_model(vectorize.vocabulary_size(), flags);
-    example::expect_folder_of(flags.save);
-    if (!flags.save.empty()) vectorize.save(example::vocabulary_of(flags.save));
-    const int code = example::train(model, windows(std::span(ids).first(cut)),
-                                    windows(std::span(ids).subspan(cut)), flags);
+    const auto train = windows(std::span(ids).first(cut), "the part for training (nine tenths)");
+    const auto test = windows(std::span(ids).subspan(cut), "the part for the test (the last tenth)");
+    gpunn::Sequential model = make_model(vectorize, flags);
+    const int code = example::train(model, {train, test, test}, flags, {}, &vectorize);
     write_sample(model, vectorize, prime, temperature, length, flags.seed);
     return code;
   });

@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "common/example.hpp"
+#include "common/vocabulary.hpp"
 
+constexpr const char* kName = "review_gru";
 constexpr std::int64_t kWords = 10000, kSteps = 100;
 
-static gpunn::Sequential make_model(const example::Flags& flags) {
+static gpunn::Sequential make_model(const gpunn::TextVectorization& vectorize, const example::Flags& flags) {
   gpunn::Sequential model(
       {
           gpunn::Input({kSteps}, {.dtype = gpunn::Dtype::i32}),
@@ -16,7 +17,7 @@ static gpunn::Sequential make_model(const example::Flags& flags) {
           gpunn::Dense(64, {.activation = gpunn::relu}),
           gpunn::Dense(1, {.activation = gpunn::sigmoid}),
       },
-      flags.model());
+      flags.model(example::name_with(kName, vectorize)));
   model.compile({
       .optimizer = gpunn::Adam({.learning_rate = flags.learning_rate}),
       .loss = gpunn::BinaryCrossentropy(),
@@ -34,22 +35,27 @@ static gpunn::Tensor rows_of(const gpunn::TextVectorization& vectorize,
   return gpunn::pad_sequences(sentences, {.maxlen = kSteps});
 }
 
+// Line by line, and as "predictions" for --json.
 static void print_predictions(gpunn::Model& model, const gpunn::TextVectorization& vectorize,
                               const std::vector<std::string>& texts) {
   const gpunn::Tensor positive = model.predict(rows_of(vectorize, texts));
-  if (positive.elements() != std::ssize(texts)) throw gpunn::DataError("that is no model of reviews");
+  std::string json;
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const float p = positive.data<float>()[i];
-    std::printf("%s %.3f  %s\n", p > 0.5f ? "positive" : "negative", static_cast<double>(p),
-                texts[i].c_str());
+    const char* label = p > 0.5f ? "positive" : "negative";
+    std::printf("%s %.3f  %s\n", label, static_cast<double>(p), texts[i].c_str());
+    json += (i == 0 ? "" : ", ") + ("{\"text\": " + example::json_string(texts[i])) +
+            ", \"probability\": " + example::json_number(p) + ", \"label\": " + example::json_string(label) +
+            "}";
   }
+  example::add_result("predictions", "[" + json + "]");
 }
 
 int main(int argc, char** argv) {
   std::vector<std::string> texts;
   std::string saved;
   example::About about{
-      .name = "review_gru",
+      .name = kName,
       .description =
           "Trains two GRU layers on sentences from film reviews: is the review for the film or against it?",
       .defaults = {.epochs = 3, .data = "data/reviews", .save = "review_gru.safetensors"},
@@ -60,17 +66,19 @@ int main(int argc, char** argv) {
        "take the model from this file, as --save left it, instead of training; its flags are not looked at",
        &saved}};
   return example::run(argc, argv, about, [&](const example::Flags& flags) {
-    std::optional<gpunn::Model> loaded;
-    gpunn::TextVectorization vectorize({.max_tokens = kWords});
+    std::optional<example::TextModel> loaded;
     if (!saved.empty()) {
-      loaded = gpunn::load_model(saved, flags.model());
-      vectorize = gpunn::TextVectorization::load(example::vocabulary_of(saved));
-      if (!texts.empty()) print_predictions(*loaded, vectorize, texts);
-      if (!texts.empty()) return 0;
+      loaded = example::load_text_model(kName, saved, flags);
+      if (!texts.empty()) {
+        print_predictions(loaded->model, loaded->vocabulary, texts);
+        return 0;
+      }
     }
     const auto read = [&](const char* part) {
       return gpunn::data::text_table(flags.data + "/" + part + ".tsv", {.label_column = "label"});
     };
+    gpunn::TextVectorization vectorize({.max_tokens = kWords});
+    if (loaded) vectorize = loaded->vocabulary;
     const auto train = read("train"), validation = read("validation"), test = read("test");
     const auto dataset = [&](const gpunn::data::TextTable& table) {
       return std::make_shared<gpunn::TensorDataset>(rows_of(vectorize, table.texts), *table.y);
@@ -79,14 +87,12 @@ int main(int argc, char** argv) {
     double good = 0;
     for (const float label : test.y->data<float>()) good += label / static_cast<double>(test.texts.size());
     const example::Results majority{{"majority_accuracy", std::max(good, 1 - good)}};
-    if (loaded) return example::evaluate(*loaded, dataset(test), flags, majority);
+    if (loaded) return example::evaluate(loaded->model, dataset(test), majority);
 
     vectorize.adapt(train.texts);
-    gpunn::Sequential model = make_model(flags);
-    example::expect_folder_of(flags.save);
-    if (!flags.save.empty()) vectorize.save(example::vocabulary_of(flags.save));
-    const int code =
-        example::train(model, {dataset(train), dataset(validation), dataset(test)}, flags, majority);
+    gpunn::Sequential model = make_model(vectorize, flags);
+    const int code = example::train(model, {dataset(train), dataset(validation), dataset(test)}, flags,
+                                    majority, &vectorize);
     if (!texts.empty()) print_predictions(model, vectorize, texts);
     return code;
   });

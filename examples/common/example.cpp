@@ -2,10 +2,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <sstream>
+
+#include "vocabulary.hpp"
 
 namespace example {
 namespace {
@@ -33,21 +35,28 @@ std::int64_t to_step(const std::string& text) {
   return step;
 }
 
-std::string json_line;  // what --json prints when all else is said
+std::string json_fields;  // what --json prints when all else is said
 
-void report(const gpunn::Logs& test, const gpunn::History& history, const Flags& flags, const Results& also) {
+void report(const gpunn::Logs& test, const gpunn::History& history, const Results& also) {
   const double rate = history.seconds > 0 ? static_cast<double>(history.samples) / history.seconds : 0;
   std::fprintf(stderr, "test accuracy %.4f, test loss %.4f", test["accuracy"], test["loss"]);
   if (history.samples > 0) std::fprintf(stderr, ", %.0f samples/s", rate);
   for (const auto& [name, value] : also) std::fprintf(stderr, ", %s %.4f", name.c_str(), value);
   std::fprintf(stderr, "\n");
-  if (!flags.json) return;
-  std::ostringstream line;
-  line.precision(9);
-  line << "{\"test_accuracy\": " << test["accuracy"] << ", \"test_loss\": " << test["loss"];
-  for (const auto& [name, value] : also) line << ", \"" << name << "\": " << value;
-  line << ", \"samples_per_second\": " << rate << ", \"seconds\": " << history.seconds << "}\n";
-  json_line = line.str();
+  add_result("test_accuracy", json_number(test["accuracy"]));
+  add_result("test_loss", json_number(test["loss"]));
+  for (const auto& [name, value] : also) add_result(name, json_number(value));
+  add_result("samples_per_second", json_number(rate));
+  add_result("seconds", json_number(history.seconds));
+}
+
+// Said before an hour of training, not after it.
+void expect_folder_of(const std::string& path) {
+  if (path.empty()) return;  // nothing will be saved
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (!std::filesystem::is_directory(folder)) {
+    throw gpunn::FileError("cannot save to " + path + ": there is no folder " + folder.string());
+  }
 }
 
 }  // namespace
@@ -91,7 +100,10 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   app.add_option("--plan-for", flags.plan_for,
                  "the same for a GPU that need not be here: t4, a100, l4, h100, b200 or rtx5090");
   for (const Option& option : about.options) {
-    std::visit([&](auto* value) { app.add_option(option.name, *value, option.help); }, option.value);
+    // Without extra arguments one that stands in brackets is no list of several.
+    std::visit(
+        [&](auto* value) { app.add_option(option.name, *value, option.help)->allow_extra_args(false); },
+        option.value);
   }
   try {
     app.parse(argc, argv);
@@ -100,7 +112,7 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   }
   try {
     const int code = body(flags);
-    std::fputs(json_line.c_str(), stdout);
+    if (flags.json && !json_fields.empty()) std::printf("{%s}\n", json_fields.c_str());
     // Output that is buffered fails only now; a reader of the results must not take what is missing for a
     // success.
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
@@ -115,20 +127,35 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
   }
 }
 
-void expect_folder_of(const std::string& path) {
-  if (path.empty()) return;  // nothing will be saved
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder)) {
-    throw gpunn::FileError("cannot save to " + path + ": there is no folder " + folder.string());
+void add_result(const std::string& name, const std::string& json) {
+  json_fields += (json_fields.empty() ? "" : ", ") + json_string(name) + ": " + json;
+}
+
+std::string json_number(double value) {
+  if (!std::isfinite(value)) return "null";
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.9g", value);
+  return text;
+}
+
+std::string json_string(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += {'\\', c};
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned>(c));
+      quoted += escape;
+    } else {
+      quoted += c;
+    }
   }
+  return quoted + "\"";
 }
 
-std::string vocabulary_of(const std::string& model_file) {
-  return std::filesystem::path(model_file).replace_extension(".vocabulary.json").string();
-}
-
-int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Flags& flags, const Results& also) {
-  report(model.evaluate(test), {}, flags, also);
+int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Results& also) {
+  report(model.evaluate(test), {}, also);
   return 0;
 }
 
@@ -137,7 +164,8 @@ int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::Data
   return example::train(model, Parts{train, test, test}, flags);
 }
 
-int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also) {
+int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also,
+          const gpunn::TextVectorization* vocabulary) {
   if (flags.summary) std::printf("%s\n", model.summary().c_str());
   if (flags.plan || !flags.plan_for.empty()) {
     const gpunn::PlanOptions plan{
@@ -157,6 +185,7 @@ int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Resu
   if (trace) trace->close();
   if (!flags.trace.file.empty()) std::fprintf(stderr, "wrote the trace to %s\n", flags.trace.file.c_str());
   if (!flags.save.empty()) {
+    if (vocabulary) vocabulary->save(vocabulary_of(flags.save));
     model.save(flags.save);
     std::fprintf(stderr, "saved the model to %s\n", flags.save.c_str());
   }
@@ -164,7 +193,7 @@ int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Resu
     std::fprintf(stderr, "interrupted after %lld steps\n", static_cast<long long>(model.steps()));
     return kInterrupted;
   }
-  report(model.evaluate(data.test), history, flags, also);
+  report(model.evaluate(data.test), history, also);
   return 0;
 }
 

@@ -33,8 +33,9 @@ struct Flags {
   std::string plan_for = {};  // a device
   gpunn::TraceOptions trace = {};
 
-  gpunn::ModelOptions model() const {
-    return {.device = device,
+  gpunn::ModelOptions model(const std::string& name = {}) const {
+    return {.name = name,
+            .device = device,
             .strict = strict,
             .threads = threads,
             .seed = seed,
@@ -65,18 +66,18 @@ struct Parts {
 using Results = std::map<std::string, double>;
 
 // Prints what --summary and --plan ask for, trains, saves, evaluates and reports. `also` joins the line of
-// JSON. Returns the exit code.
-int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also = {});
+// JSON; `vocabulary` is saved with the model, as vocabulary.hpp says. Returns the exit code.
+int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also = {},
+          const gpunn::TextVectorization* vocabulary = nullptr);
 // The same for data without a validation part: the test part shows the progress.
 int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::DatasetPtr& test,
           const Flags& flags);
 // What train() does after training, for a model that was loaded.
-int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Flags& flags,
-             const Results& also = {});
+int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Results& also = {});
 
-// Throws gpunn::FileError unless a file can be made there: said now, not after an hour of training.
-void expect_folder_of(const std::string& path);
-// Where a saved model's vocabulary lies: "model.safetensors" -> "model.vocabulary.json".
-std::string vocabulary_of(const std::string& model_file);
+// What --json prints in its line at the end, one after the other; `json` is a value as JSON writes it.
+void add_result(const std::string& name, const std::string& json);
+std::string json_number(double value);             // null if it is not finite
+std::string json_string(const std::string& text);  // of UTF-8
 
 }  // namespace example

@@ -16,16 +16,32 @@ expect() {
   grep -qF -- "$text" out err || fail "does not say '$text': $*"
 }
 
+# until_epoch PID: the training there has begun; fails if it ends instead.
+until_epoch() {
+  for _ in $(seq 400); do
+    if grep -q "Epoch" out err; then return; fi
+    kill -0 "$1" || break
+    sleep 0.05
+  done
+  fail "no training began"
+}
+
+# kill_in_training flags...: the program dies in the middle of training.
+kill_in_training() {
+  "$program" "$@" >out 2>err &
+  local pid=$!
+  until_epoch $pid
+  kill -KILL $pid
+  wait $pid 2>/dev/null || true
+}
+
 # interrupt flags...: Ctrl-C in the middle of training ends the program in order, with the model saved and the trace whole.
 interrupt() {
   local got=0 pid
   rm -f stopped.safetensors stopped.json
   "$program" --save stopped.safetensors --trace stopped.json "$@" >out 2>err &
   pid=$!
-  for _ in $(seq 200); do
-    if grep -q "Epoch" out err; then break; fi
-    sleep 0.05
-  done
+  until_epoch $pid
   kill -INT $pid
   wait $pid || got=$?
   [ "$got" = 130 ] || fail "exit code $got after an interrupt, not 130"

@@ -31,6 +31,24 @@ struct Apply {
   }
 };
 
+struct Either {
+  const std::uint8_t* a;
+  const std::uint8_t* b;
+  std::uint8_t* y;
+  __device__ void operator()(std::int64_t i) const { y[i] = a[i] | b[i]; }
+};
+
+struct Join {
+  std::int64_t steps, others;
+  const std::uint8_t* a;
+  const std::uint8_t* b;
+  std::uint8_t* y;
+  __device__ void operator()(std::int64_t i) const {
+    const std::int64_t row = i / (steps + others), step = i - row * (steps + others);
+    y[i] = step < steps ? a[row * steps + step] : b[row * others + step - steps];
+  }
+};
+
 template <Accumulate mode>
 struct Reverse {
   SequenceShape shape;
@@ -61,6 +79,15 @@ void apply_mask(Gpu gpu, const SequenceShape& shape, Accumulate mode, const floa
   with_mode(mode, [&](auto m) {
     for_each(gpu, shape.rows * shape.steps * shape.features, Apply<m()>{shape, x, mask, y});
   });
+}
+
+void either_mask(Gpu gpu, std::int64_t n, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* y) {
+  for_each(gpu, n, Either{a, b, y});
+}
+
+void join_masks(Gpu gpu, std::int64_t rows, std::int64_t steps, std::int64_t others, const std::uint8_t* a,
+                const std::uint8_t* b, std::uint8_t* y) {
+  for_each(gpu, rows * (steps + others), Join{steps, others, a, b, y});
 }
 
 void reverse(Gpu gpu, const SequenceShape& shape, Accumulate mode, const float* x, float* y) {

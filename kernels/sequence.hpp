@@ -17,6 +17,11 @@ void sequence_mask(Gpu gpu, const SequenceShape& shape, std::int32_t value, cons
 // y (+)= x where the mask is 1, else 0.
 void apply_mask(Gpu gpu, const SequenceShape& shape, Accumulate mode, const float* x,
                 const std::uint8_t* mask, float* y);
+// y = 1 where a or b is, of n places.
+void either_mask(Gpu gpu, std::int64_t n, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* y);
+// y[rows, steps + others]: the steps of a[rows, steps], then those of b[rows, others].
+void join_masks(Gpu gpu, std::int64_t rows, std::int64_t steps, std::int64_t others, const std::uint8_t* a,
+                const std::uint8_t* b, std::uint8_t* y);
 // y[row, step] (+)= x[row, steps - 1 - step]. y must not overlap x.
 void reverse(Gpu gpu, const SequenceShape& shape, Accumulate mode, const float* x, float* y);
 

@@ -245,14 +245,18 @@ GPUNN_API Layer BatchNormalization(BatchNormalizationOptions options = {},
 // MASKS. Embedding(.mask_zero) and Masking mark steps that are padding. The mark travels with the value
 // through Dense, Dropout, Activation, Rescaling, BatchNormalization, TimeDistributed, Bidirectional and
 // recurrent layers that return sequences; recurrent layers leave marked steps out: their output and state
-// stay those of the step before. Averages over time leave them out too. A layer that knows nothing of masks
-// (Add, Multiply and Concatenate among them, unlike Keras's) ends the mark, with a warning. Where the model's
-// output has one, padding counts neither in the loss nor in metrics.
+// stay those of the step before, and before the first real step those that they start from (zeros, or the
+// given state). Averages over time leave them out too. Add, and
+// Concatenate along the features, of inputs that all have a mask: a step is real where any input's is.
+// Concatenate along the steps joins masks; steps of an input without one are real. Elsewhere the mark ends,
+// with a warning: layers that know nothing of masks (Multiply among them, unlike Keras's), merged inputs of
+// which some have none. Where the model's output has a mask, padding counts neither in the loss nor in
+// metrics.
 
 // Rows of a table: [...] i32 -> [..., output_dim]; embeddings [input_dim, output_dim]. An id that is not from
 // 0 to input_dim - 1 is a DataError, before training where the data is in memory. With mask_zero the id 0 is
-// padding. The gradient is summed in the order of the batch: the same bits every time. On a GPU ids that
-// reach the layer through another one are not checked: their rows are NaN.
+// padding, and ids must be [steps]: ShapeError. The gradient is summed in the order of the batch: the same
+// bits every time. On a GPU ids that reach the layer through another one are not checked: their rows are NaN.
 struct EmbeddingOptions {
   Initializer embeddings_initializer = random_uniform();
   bool mask_zero = false;
@@ -261,7 +265,7 @@ struct EmbeddingOptions {
 GPUNN_API Layer Embedding(std::int64_t input_dim, std::int64_t output_dim, EmbeddingOptions options = {},
                           SourceLocation where = SourceLocation::current());
 
-// Marks the steps whose features all are mask_value, and makes them zeros.
+// [steps, features]: marks the steps whose features all are mask_value, and makes them zeros.
 struct MaskingOptions {
   float mask_value = 0;
   std::string name = {};
@@ -356,7 +360,8 @@ GPUNN_API Layer Bidirectional(const Layer& layer, BidirectionalOptions options =
                               SourceLocation where = SourceLocation::current());
 
 // The layer at every step: [steps, ...] -> [steps, ...], with the layer's own weights. The steps of a batch
-// become the rows of a larger one. Not for BatchNormalization, which in Keras normalises each step alone, nor
+// become the rows of a larger one. A mask of the steps goes past the layer, which sees none; one that it
+// makes ends with it, as in Keras. Not for BatchNormalization, which in Keras normalises each step alone, nor
 // for stateful layers: a UsageError.
 GPUNN_API Layer TimeDistributed(const Layer& layer, LayerOptions options = {},
                                 SourceLocation where = SourceLocation::current());

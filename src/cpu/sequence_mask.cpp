@@ -40,11 +40,30 @@ Implementation apply_mask(const OpCall& call, const Target&) {
   });
 }
 
+Implementation merge_masks(const OpCall& call, const Target&) {
+  const std::int64_t steps = call.inputs[0].shape[1], others = call.inputs[1].shape[1];
+  if (call.attrs_as<ops::MergeMasksAttrs>().join) {
+    return sliced("loop", "row by row", [=](const Slice& s) {
+      const std::uint8_t *a = s.in<std::uint8_t>(0), *b = s.in<std::uint8_t>(1);
+      std::uint8_t* y = s.out<std::uint8_t>(0);
+      for (std::int64_t row = 0; row < s.rows; ++row) {
+        y = std::copy_n(a + row * steps, steps, y);
+        y = std::copy_n(b + row * others, others, y);
+      }
+    });
+  }
+  return sliced("loop", "", [=](const Slice& s) {
+    const std::uint8_t *a = s.in<std::uint8_t>(0), *b = s.in<std::uint8_t>(1);
+    for (std::int64_t i = 0; i < s.rows * steps; ++i) s.out<std::uint8_t>(0)[i] = a[i] | b[i];
+  });
+}
+
 }  // namespace
 
 void implement_sequence_mask(Registry& registry) {
   registry.add("sequence_mask", sequence_mask);
   registry.add("apply_mask", apply_mask);
+  registry.add("merge_masks", merge_masks);
 }
 
 }  // namespace gpunn::cpu

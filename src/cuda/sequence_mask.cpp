@@ -26,11 +26,22 @@ Implementation apply_mask(const OpCall& call, const Target&) {
   });
 }
 
+Implementation merge_masks(const OpCall& call, const Target&) {
+  const Shape &a = call.inputs[0].shape, &b = call.inputs[1].shape;
+  const bool join = call.attrs_as<ops::MergeMasksAttrs>().join;
+  return own_kernel([=, rows = a[0], steps = a[1], others = b[1]](const Launch& l) {
+    const std::uint8_t *x = l.in<std::uint8_t>(0), *z = l.in<std::uint8_t>(1);
+    if (join) return kernels::join_masks(gpu_of(l), rows, steps, others, x, z, l.out<std::uint8_t>(0));
+    kernels::either_mask(gpu_of(l), rows * steps, x, z, l.out<std::uint8_t>(0));
+  });
+}
+
 }  // namespace
 
 void implement_sequence_mask() {
   register_op("sequence_mask", sequence_mask);
   register_op("apply_mask", apply_mask);
+  register_op("merge_masks", merge_masks);
 }
 
 }  // namespace gpunn::cuda

@@ -21,7 +21,9 @@ class EmbeddingLayer final : public LayerDefinition {
   std::int64_t vocabulary() const override { return input_dim_; }
   MaskUse mask_use() const override { return options_.mask_zero ? MaskUse::make : MaskUse::lose; }
 
-  VariableSpecs variables(const Specs&) const override {
+  VariableSpecs variables(const Specs& x) const override {
+    expects(!options_.mask_zero || x[0].shape.rank() == 1,
+            "mask_zero needs ids [steps]: a mask has one number for a step");
     return {{"embeddings", {input_dim_, output_dim_}, options_.embeddings_initializer}};
   }
 
@@ -52,6 +54,10 @@ class MaskingLayer final : public LayerDefinition {
 
   std::string_view type() const override { return "Masking"; }
   MaskUse mask_use() const override { return MaskUse::make; }
+  VariableSpecs variables(const Specs& x) const override {
+    expects(x[0].shape.rank() == 2, "needs sequences [steps, features]: a mask has one number for a step");
+    return {};
+  }
   ValueId emit(const Emission& e) const override { return e.graph.emit1("apply_mask", {e.x[0], mask(e)}); }
   ValueId mask(const Emission& e) const override {
     return e.graph.emit1("sequence_mask", {e.x[0]}, ops::SequenceMaskAttrs{value_});

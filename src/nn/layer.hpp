@@ -57,12 +57,13 @@ struct Emission {
   }
 };
 
-// What a layer does with the mask of its (first) input.
+// What a layer does with the masks of its inputs. One that it has no use for ends there, and the model warns.
 enum class MaskUse : std::uint8_t {
-  lose,  // knows nothing of masks: the model warns that it ends here
-  take,  // reads it; what it returns needs none
-  pass,  // returns it with its first output
-  make,  // returns one of its own: LayerDefinition::mask()
+  lose,   // knows nothing of masks
+  take,   // reads that of its first input; what it returns needs none
+  pass,   // returns it with its first outputs: LayerDefinition::masked_outputs()
+  make,   // returns one of its own: LayerDefinition::mask()
+  merge,  // makes one of those of all inputs where it can: LayerDefinition::merges_masks(), mask()
 };
 
 class LayerDefinition {
@@ -78,6 +79,9 @@ class LayerDefinition {
   virtual ValueIds emit_all(const Emission& e) const { return {emit(e)}; }
   virtual MaskUse mask_use() const { return MaskUse::lose; }
   virtual ValueId mask(const Emission&) const { return kNoValue; }
+  virtual std::size_t masked_outputs() const { return 1; }
+  // For MaskUse::merge: whether inputs of these per-sample specs, of which some are masked, leave a mask.
+  virtual bool merges_masks(const Specs&, const std::vector<bool>& /*masked*/) const { return false; }
   // The ids that its (i32) input may hold are below this; 0: they are no ids.
   virtual std::int64_t vocabulary() const { return 0; }
   // The only batch size it takes; 0: any.

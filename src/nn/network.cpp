@@ -123,20 +123,37 @@ int Network::add_call(const Definition& definition, std::vector<int> inputs, Sou
   const std::string& name = layers_[static_cast<std::size_t>(layer)].name;
   const int first = static_cast<int>(values_.size());
   const Specs made = infer(*definition, name, specs, where);
-  const MaskUse use = definition->mask_use();
-  const bool masked = masked_[static_cast<std::size_t>(inputs[0])];
-  if (masked && use == MaskUse::lose) {
-    log_warning(
-        cat("layer '", name, "' (", definition->type(), ") knows nothing of masks: its input's ends here"));
-  }
-  for (const Spec& spec : made) {
-    values_.push_back(spec);
-    masked_.push_back(values_.size() == static_cast<std::size_t>(first) + 1 &&
-                      (use == MaskUse::make || (use == MaskUse::pass && masked)));
+  const bool masked = returns_mask(*definition, name, inputs, specs);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    values_.push_back(made[i]);
+    masked_.push_back(masked && i < definition->masked_outputs());
     makers_.push_back(static_cast<int>(calls_.size()));
   }
   calls_.push_back({layer, std::move(inputs), first, where, static_cast<int>(made.size())});
   return first;
+}
+
+// Whether the layer's (first) outputs carry a mask; warns of masks that end here.
+bool Network::returns_mask(const LayerDefinition& layer, const std::string& name,
+                           const std::vector<int>& inputs, const Specs& specs) const {
+  std::vector<bool> masked;
+  for (const int input : inputs) masked.push_back(masked_[static_cast<std::size_t>(input)]);
+  const MaskUse use = layer.mask_use();
+  if (use == MaskUse::make) return true;
+  const auto ends = [&](std::size_t from) {
+    return std::find(masked.begin() + from, masked.end(), true) != masked.end();
+  };
+  const bool merges = use == MaskUse::merge && layer.merges_masks(specs, masked);
+  if (use == MaskUse::merge && !merges && ends(0)) {
+    log_warning(cat("layer '", name, "' (", layer.type(),
+                    ") makes no mask of those of its inputs, which not all of them have: they end here"));
+  } else if (use == MaskUse::lose && ends(0)) {
+    log_warning(cat("layer '", name, "' (", layer.type(), ") knows nothing of masks: its input's ends here"));
+  } else if (use != MaskUse::merge && ends(1)) {
+    log_warning(cat("layer '", name, "' (", layer.type(),
+                    ") has no use for the mask of any input but the first: it ends here"));
+  }
+  return merges || (use == MaskUse::pass && masked[0]);
 }
 
 // The layer's place; adds it when this is its first call.
@@ -244,9 +261,10 @@ Network::Trace Network::trace(Graph& graph, Mode mode, const ValueIds& inputs,
     const ValueIds made = layer.definition->emit_all(e);
     values.insert(values.end(), made.begin(), made.end());
     masks.resize(values.size(), kNoValue);
-    ValueId& mask = masks[static_cast<std::size_t>(call.output)];
-    if (layer.definition->mask_use() == MaskUse::pass) mask = e.mask();
-    if (layer.definition->mask_use() == MaskUse::make) mask = layer.definition->mask(e);
+    const auto first = static_cast<std::size_t>(call.output);
+    if (!masked_[first]) continue;
+    const ValueId mask = layer.definition->mask_use() == MaskUse::pass ? e.mask() : layer.definition->mask(e);
+    std::fill_n(masks.begin() + call.output, layer.definition->masked_outputs(), mask);
   }
   graph.set_layer("");
   for (const int output : outputs_) {

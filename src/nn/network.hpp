@@ -77,6 +77,8 @@ class Network {
   int layer_index(const Definition& definition, const Specs& inputs, SourceLocation where);
   std::string unique_name(const LayerDefinition& definition) const;
   void add_input(const SymbolicNode& node);
+  bool returns_mask(const LayerDefinition& layer, const std::string& name, const std::vector<int>& inputs,
+                    const Specs& specs) const;
   int add_call(const Definition& definition, std::vector<int> inputs, SourceLocation where);
 
   std::vector<std::string> input_names_;

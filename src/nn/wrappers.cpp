@@ -1,5 +1,6 @@
 // Layers around layers: Bidirectional and TimeDistributed.
 
+#include "src/core/log.hpp"
 #include "src/core/text.hpp"
 #include "src/nn/recurrent.hpp"
 #include "src/ops/affine.hpp"
@@ -52,6 +53,7 @@ class BidirectionalLayer final : public LayerDefinition {
     return inputs == 1 || inputs == 1 + 2 * forward_->states();
   }
   MaskUse mask_use() const override { return forward_->mask_use(); }
+  std::size_t masked_outputs() const override { return mode_ == MergeMode::none ? 2 : 1; }
   std::int64_t batch_size() const override { return forward_->batch_size(); }
 
   VariableSpecs variables(const Specs& x) const override {
@@ -138,6 +140,9 @@ class TimeDistributedLayer final : public LayerDefinition {
         where);
     argument(layer_->batch_size() == 0, "TimeDistributed",
              cat("a stateful ", layer_->type(), " cannot be applied step by step"), where);
+    if (layer_->mask_use() == MaskUse::make)
+      log_warning(
+          cat("TimeDistributed: the mask that its ", layer_->type(), " makes ends there, as in Keras"));
   }
 
   std::string_view type() const override { return "TimeDistributed"; }

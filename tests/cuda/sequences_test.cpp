@@ -12,6 +12,7 @@
 
 #include "simt/simt.hpp"
 #include "tests/cuda/devices.hpp"
+#include "tests/support/mask_flow_golden.hpp"
 #include "tests/support/masked_golden.hpp"
 #include "tests/support/trained.hpp"
 
@@ -174,6 +175,10 @@ TEST_F(CudaSequences, LazyEmbeddingsFollowTheCpu) {
 
 TEST_F(CudaSequences, PaddingIsLeftOutOfLossAndMetricsAsInKeras) {
   golden::expect_masked_training("sim");
+}
+
+TEST_F(CudaSequences, MasksGoWhereKerasTakesThem) {
+  golden::expect_mask_flow("sim");
 }
 
 // The kernels fill up warps with units that are not there.

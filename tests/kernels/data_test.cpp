@@ -234,6 +234,38 @@ TEST(SequenceTest, MasksAndReversal) {
   }
 }
 
+TEST(SequenceTest, MasksMerge) {
+  struct Sizes {
+    std::int64_t rows, steps, others;
+  };
+  for (const auto& [rows, steps, others] :
+       {Sizes{0, 3, 2}, Sizes{3, 0, 4}, Sizes{2, 5, 0}, Sizes{1, 1, 1}, Sizes{7, 5, 3}, Sizes{9, 130, 257}}) {
+    const auto bytes = [](std::int64_t n, std::int32_t shift) {
+      std::vector<std::uint8_t> mask;
+      for (const std::int32_t v : integers(n + shift, 2)) mask.push_back(static_cast<std::uint8_t>(v));
+      mask.erase(mask.begin(), mask.begin() + shift);
+      return mask;
+    };
+    const std::vector<std::uint8_t> a = bytes(rows * steps, 0), b = bytes(rows * others, 1),
+                                    c = bytes(rows * steps, 2);
+    const Floats all = everywhere([&](const Way& way) {
+      Array<std::uint8_t> x(way, a), y(way, b), z(way, c), either(way, a.size()),
+          joined(way, a.size() + b.size());
+      either_mask(way.gpu, rows * steps, x, z, either);
+      join_masks(way.gpu, rows, steps, others, x, y, joined);
+      const auto first = either.read(), second = joined.read();
+      return join({Floats(first.begin(), first.end()), Floats(second.begin(), second.end())});
+    });
+    Floats want;
+    for (std::size_t i = 0; i < a.size(); ++i) want.push_back(a[i] != 0 || c[i] != 0 ? 1.0f : 0.0f);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      want.insert(want.end(), a.begin() + row * steps, a.begin() + (row + 1) * steps);
+      want.insert(want.end(), b.begin() + row * others, b.begin() + (row + 1) * others);
+    }
+    ASSERT_EQ(all, want);
+  }
+}
+
 // The counts are exact; 4096 elements and fewer are one launch.
 TEST(LossWeightsTest, CountsAndSpreadsTheMask) {
   struct Sizes {

@@ -39,6 +39,33 @@ TEST(ApplyMask, ReplacesNanByZero) {
   check({.op = "apply_mask", .inputs = {x, given({1, 2}, {0, 1}, Dtype::u8)}, .mostly_zero = true});
 }
 
+Operand mask(Shape shape, int seed) {
+  Operand made = classes(shape, 2, seed);
+  made.spec.dtype = Dtype::u8;
+  return made;
+}
+
+TEST(MergeMasks, EitherOrOneAfterTheOther) {
+  check({.op = "merge_masks",
+         .attrs = ops::MergeMasksAttrs{},
+         .inputs = {mask({9, 7}, 1), mask({9, 7}, 2)},
+         .mostly_zero = true});
+  for (const std::int64_t others : {0, 1, 4}) {
+    check({.op = "merge_masks",
+           .attrs = ops::MergeMasksAttrs{true},
+           .inputs = {mask({9, 7}, 1), mask({9, others}, 2)},
+           .mostly_zero = true});
+  }
+}
+
+TEST(MergeMasks, WrongShapes) {
+  const Spec seven{Shape{3, 7}, Dtype::u8}, six{Shape{3, 6}, Dtype::u8}, other{Shape{2, 7}, Dtype::u8};
+  const ops::MergeMasksAttrs either, join{true};
+  expect_shape_error("merge_masks", either, {seven, {Shape{3, 7}}}, "two masks u8");
+  expect_shape_error("merge_masks", either, {seven, six}, "same samples and steps");
+  expect_shape_error("merge_masks", join, {seven, other}, "same samples and steps");
+}
+
 TEST(SequenceMask, WrongShapes) {
   expect_shape_error("sequence_mask", SequenceMaskAttrs{}, {{Shape{3}}}, "f32 or i32 input");
   expect_shape_error("sequence_mask", SequenceMaskAttrs{}, {{Shape{3, 2}, Dtype::u8}}, "f32 or i32 input");

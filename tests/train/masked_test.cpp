@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tests/support/mask_flow_golden.hpp"
 #include "tests/support/masked_golden.hpp"
 #include "tests/train/helpers.hpp"
 
@@ -12,6 +13,10 @@ namespace {
 
 TEST(MaskedOutput, EvaluatesAndTrainsAsKeras) {
   golden::expect_masked_training("cpu");
+}
+
+TEST(Masks, GoWhereKerasTakesThem) {
+  golden::expect_mask_flow("cpu");
 }
 
 // A tagger: a label for every token, 0 is padding.

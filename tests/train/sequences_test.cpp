@@ -387,6 +387,13 @@ TEST(Sequences, Mistakes) {
               HasSubstr("the GRU returns 2 values"));
   EXPECT_THAT(shape([] { GRU(4)(Input({3})); }), HasSubstr("needs sequences [steps, features]"));
   EXPECT_THAT(shape([] { Embedding(9, 4)(Input({3})); }), HasSubstr("ids must be i32"));
+  const InputOptions ids{.dtype = Dtype::i32};
+  EXPECT_NO_THROW(Embedding(9, 4)(Input({3, 5}, ids)));
+  for (const Shape& words : {Shape{3, 5}, Shape{}}) {
+    EXPECT_THAT(shape([&] { Embedding(9, 4, {.mask_zero = true})(Input(words, ids)); }),
+                AllOf(HasSubstr("Embedding"), HasSubstr("mask_zero needs ids [steps]")));
+  }
+  EXPECT_THAT(shape([] { Masking()(Input({3, 5, 2})); }), HasSubstr("needs sequences [steps, features]"));
   EXPECT_THAT(shape([] { GRU(4)({Input({3, 2}), Input({5})}); }), HasSubstr("an initial state must be"));
   EXPECT_THAT(shape([] { LSTM(4)({Input({3, 2}), Input({4})}); }), HasSubstr("takes"));
 }
@@ -418,6 +425,28 @@ TEST_F(Warnings, OfMasksThatEnd) {
                    LSTM(4, {.return_sequences = true}), Dense(3), GRU(4), Dense(1)},
                   {.device = "cpu"});
   EXPECT_EQ(lines_.size(), 1U);
+}
+
+// Of any input, and where inputs of a merge have none.
+TEST_F(Warnings, OfMasksThatEndInLayersOfSeveralInputs) {
+  const Symbolic x = Input({5, 3}), y = Input({5, 3});
+  const Symbolic marked = Masking()(y);
+  const auto warned = [&](const Symbolic& output) {
+    lines_.clear();
+    Model model({x, y}, {output}, {.device = "cpu"});
+    return lines_.size() == 1 ? lines_[0] : std::to_string(lines_.size()) + " lines";
+  };
+  EXPECT_THAT(warned(Multiply()({x, marked})),
+              HasSubstr("layer 'multiply' (Multiply) knows nothing of masks"));
+  EXPECT_THAT(warned(Add()({x, marked})), HasSubstr("layer 'add' (Add) makes no mask"));
+  EXPECT_THAT(warned(Concatenate()({x, marked})), HasSubstr("layer 'concatenate' (Concatenate) makes no"));
+  EXPECT_EQ(warned(GRU(3)(Add()({Masking()(x), marked}))), "0 lines");
+  EXPECT_EQ(warned(GRU(3)(Concatenate({.axis = 1})({x, marked}))), "0 lines");
+  EXPECT_EQ(warned(GRU(3)(Concatenate({.axis = -2})({x, marked}))), "0 lines");
+  lines_.clear();
+  TimeDistributed(Masking());
+  ASSERT_EQ(lines_.size(), 1U);
+  EXPECT_THAT(lines_[0], HasSubstr("TimeDistributed: the mask that its Masking makes ends there"));
 }
 
 }  // namespace

@@ -279,7 +279,8 @@ GPUNN_API Layer Masking(MaskingOptions options = {}, SourceLocation where = Sour
 //   return_state    also returns the last state(s), h and for LSTM c: use Layer::call()
 //   initial state   the layer called with {x, h} (LSTM {x, h, c}) starts from there instead of zeros
 //   stateful        starts from the last state of the batch before, sample by sample, until
-//                   Model::reset_states(). Every batch then has `stateful_batch_size` samples, in order.
+//                   Model::reset_states(). Every batch then has `stateful_batch_size` samples, in order:
+//                   fit() with .shuffle = false.
 //   go_backwards    reads the steps from the last to the first; sequences are in the order they are made
 //   dropout         of the input and of the state where they meet the weights: a mask drawn once for a
 //                   sequence, one for all gates, or for each where there is recurrent_dropout, as in Keras

@@ -72,7 +72,8 @@ enum class Verbose : std::uint8_t {
 struct FitOptions {
   int epochs = 1;
   std::int64_t batch_size = 32;
-  bool shuffle = true;
+  bool shuffle =
+      true;  // with stateful layers a warning: their state goes on with the sample in the same place
   DatasetPtr validation_data = nullptr;
   // The last share of the samples, set apart before shuffling; not looked at where validation_data is given.
   double validation_split = 0;
@@ -133,9 +134,9 @@ class GPUNN_API Model {
   // differ.
   void compile(TrainingOptions options, SourceLocation where = SourceLocation::current());
 
-  // Trains. Throws UsageError before compile(), ShapeError when the data does not fit the model, DataError
-  // for labels out of range and numbers that are not finite, Diverged. After any exception the model is as it
-  // was after the last complete step.
+  // Trains. Throws UsageError before compile(), ShapeError when the data, or batches of the validation data,
+  // do not fit the model, DataError for labels out of range and numbers that are not finite, Diverged. After
+  // any exception the model is as it was after the last complete step.
   History fit(const DatasetPtr& data, FitOptions options = {},
               SourceLocation where = SourceLocation::current());
   History fit(const Tensor& x, const Tensor& y, FitOptions options = {},
@@ -178,12 +179,16 @@ class GPUNN_API Model {
   double learning_rate() const;
   void set_learning_rate(double rate);
   std::int64_t steps() const;  // optimizer steps done
-  void reset_states();         // stateful layers start from zeros again
-  void stop_training();        // for callbacks: ends fit() after the current epoch (or group of steps)
+  // Stateful layers start from zeros again. Their state moves with every batch, of evaluate() and predict()
+  // too.
+  void reset_states();
+  void stop_training();  // for callbacks: ends fit() after the current epoch (or group of steps)
 
   // The architecture, the weights and, after compile(), the training settings and the optimizer's state, in
   // one safetensors file. Throws FileError; never leaves a partial file.
   void save(const std::filesystem::path& path) const;
+  // The weights alone, without the state of stateful layers: to train with batches of 32 and go on with
+  // batches of 1, load them into the same layers with another stateful_batch_size.
   void save_weights(const std::filesystem::path& path) const;
   // By name and shape, all or nothing. Throws DataError naming the first that is missing or does not fit.
   void load_weights(const std::filesystem::path& path);
@@ -192,6 +197,7 @@ class GPUNN_API Model {
   // original. On a GPU it has a stream of its own, and may run while the original trains: each of its batches
   // then sees the weights between two steps (or groups of them), whichever was the last. On the cpu it must
   // not: training changes the weights under it. On either, nobody may read or write weight() meanwhile.
+  // UsageError for models with stateful layers, whose state clones would share: load a saved copy instead.
   Model clone_for_inference() const;
 
  protected:

@@ -205,6 +205,12 @@ std::int64_t Network::vocabulary(std::size_t i) const {
   return least;
 }
 
+const Network::NamedLayer* Network::stateful() const {
+  const auto found = std::find_if(layers_.begin(), layers_.end(),
+                                  [](const auto& layer) { return layer.definition->batch_size() > 0; });
+  return found == layers_.end() ? nullptr : &*found;
+}
+
 bool Network::is_chain() const {
   if (inputs() != 1 || layers_.size() != calls_.size() ||
       outputs_ != std::vector<int>{static_cast<int>(calls_.size())}) {

@@ -55,6 +55,8 @@ class Network {
   const std::string& value_name(int value) const;  // the layer (or input) that makes it
   // The ids in input `i` must be below this, because an embedding reads it; 0: there is no limit.
   std::int64_t vocabulary(std::size_t i) const;
+  // The first layer that keeps a state from batch to batch, for batches of one size; null: none does.
+  const NamedLayer* stateful() const;
   bool is_chain() const;  // one input, each layer called once, on the one before it
 
   // Adds the variables, named "<layer>/<variable>", in order. REQUIRES: an empty store.

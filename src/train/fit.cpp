@@ -215,6 +215,10 @@ class Fit {
       log_warning(cat("fit: batches of ", shapes.size(), " shapes, of which only ", StepCache::kCapacity,
                       " stay planned: use fewer buckets"));
     }
+    if (validation_) {  // so that its batches are refused before an epoch rather than after
+      for (const BatchShape& shape : validation_->shapes())
+        state_.executable(validation_->key(nn::Mode::evaluate, shape));
+    }
     for (const BatchShape& shape : shapes) stepper_.turn_to(shape);
     stepper_.leave();  // callbacks may use the model
   }
@@ -319,6 +323,12 @@ History fit(Model& model, ModelState& state, const DatasetPtr& data, const FitOp
     throw UsageError(cat("fit: class_weight needs one label per sample; the model's output is ",
                          state.network.output(0).shape),
                      where);
+  }
+  if (const auto* layer = state.network.stateful(); layer != nullptr && options.shuffle) {
+    log_warning(
+        cat("fit: layer '", layer->name, "' (", layer->definition->type(),
+            ") is stateful, but shuffled batches do not go on where the one before ended: use .shuffle "
+            "= false"));
   }
   state.allocate_training();
   return Fit(model, state, data, options, where).run();

@@ -225,6 +225,10 @@ void Model::stop_training() {
 }
 
 Model Model::clone_for_inference() const {
+  if (const auto* layer = state_->network.stateful()) {
+    throw UsageError(cat("clone_for_inference: layer '", layer->name, "' (", layer->definition->type(),
+                         ") is stateful, and clones would share its state; load a saved copy instead"));
+  }
   auto clone = std::make_unique<ModelState>(state_->network, state_->options, state_->kind, SourceLocation{});
   clone->variables = state_->variables.share();
   clone->inference_only = true;

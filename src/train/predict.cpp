@@ -39,14 +39,15 @@ std::vector<Tensor> predict(ModelState& state, const DatasetPtr& data, const Pre
     const Spec& spec = state.network.output(i);
     outputs.emplace_back(spec.shape.with_front(data->size()), spec.dtype);
   }
+  // What the loader has read into its own memory has as many rows as it has; only resident rows can be
+  // repeated. A stateful layer has a state for each row.
+  const bool pads = reader.resident() && state.network.stateful() == nullptr;
   const cpu::StepState step{.seed = state.options.seed};
   std::vector<std::int64_t> rows;
   std::int64_t done = 0;
   reader.start_epoch(0);
   while (const std::int64_t size = reader.next()) {
-    // What the loader has read into its own memory has as many rows as it has; only resident rows can be
-    // repeated.
-    const std::int64_t batch = reader.resident() ? padded(size, options.batch_size) : size;
+    const std::int64_t batch = pads ? padded(size, options.batch_size) : size;
     Executable& executable = state.executable(reader.key(nn::Mode::predict, {.size = batch}));
     if (reader.resident()) {
       rows.assign(reader.batch().rows.begin(), reader.batch().rows.end());

@@ -61,11 +61,18 @@ Json training_settings(const ModelState& state) {
           {"epoch", state.epoch}};
 }
 
-std::vector<io::NamedTensor> weights_of(const ModelState& state) {
+// A model's file also has what its stateful layers remember; that is no weight, and its size is the batch's.
+enum class States : std::uint8_t { with, without };
+
+std::vector<io::NamedTensor> weights_of(const ModelState& state, States states) {
   std::vector<io::NamedTensor> tensors;
   const auto& variables = state.variables.variables();
-  for (std::size_t i = 0; i < variables.size(); ++i) {
-    tensors.push_back({variables[i].name, state.variables.tensor(static_cast<int>(i))});
+  for (const auto& layer : state.network.layers()) {
+    for (std::size_t i = 0; i < layer.variables.size(); ++i) {
+      if (states == States::without && layer.variables[i].sequence_state) continue;
+      const int index = layer.first_variable + static_cast<int>(i);
+      tensors.push_back({variables[static_cast<std::size_t>(index)].name, state.variables.tensor(index)});
+    }
   }
   return tensors;
 }
@@ -185,7 +192,7 @@ std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOpt
   compare_arithmetic(*state, json);
   expect_weights(*state, file);  // before memory of the sizes that the file claims is allocated
   state->variables.allocate(false, 0);
-  copy_into(weights_of(*state), file);
+  copy_into(weights_of(*state, States::with), file);
   if (json.contains("training")) restore_training(*state, json.at("training"), file);
   return state;
 }
@@ -194,7 +201,7 @@ std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOpt
 
 void Model::save(const std::filesystem::path& path) const {
   Json json = architecture(*state_);
-  std::vector<io::NamedTensor> tensors = weights_of(*state_);
+  std::vector<io::NamedTensor> tensors = weights_of(*state_, States::with);
   if (state_->training) {
     json["training"] = training_settings(*state_);
     for (io::NamedTensor& slot : slots_of(*state_)) tensors.push_back(std::move(slot));
@@ -203,13 +210,13 @@ void Model::save(const std::filesystem::path& path) const {
 }
 
 void Model::save_weights(const std::filesystem::path& path) const {
-  io::save_safetensors(path, weights_of(*state_));
+  io::save_safetensors(path, weights_of(*state_, States::without));
 }
 
 void Model::load_weights(const std::filesystem::path& path) {
   const io::SafetensorsFile file = io::load_safetensors(path);
   try {
-    copy_into(weights_of(*state_), file);
+    copy_into(weights_of(*state_, States::without), file);
   } catch (const DataError& error) {
     throw DataError(cat(path.string(), ": ", error.what()));
   }

@@ -135,6 +135,74 @@ TEST(Sequences, StatefulLayersGoOnWhereTheyWere) {
               HasSubstr("is stateful with batches of 6 samples, not 4"));
 }
 
+Sequential stateful(std::int64_t batch) {
+  Sequential model({Input({4, 3}), GRU(5, {.return_sequences = true}),
+                    LSTM(4, {.stateful = true, .stateful_batch_size = batch})},
+                   {.device = "cpu", .seed = 2});
+  model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = MeanSquaredError()});
+  return model;
+}
+
+Tensor noise(const Shape& shape) {
+  Tensor x(shape);
+  for (std::size_t i = 0; i < x.data<float>().size(); ++i)
+    x.data<float>()[i] = uniform01({.seed = 8}, i) - 0.5f;
+  return x;
+}
+
+// The default batch_size is larger; six is no power of two.
+TEST(Sequences, StatefulLayersPredictExactlyTheirBatch) {
+  const Tensor x = noise({6, 4, 3});
+  Sequential model = stateful(6), other = stateful(6);
+  const std::vector<float> first = elements(model.predict(x)), second = elements(model.predict(x));
+  EXPECT_TRUE(same_bits(first, elements(other.predict(x, {.batch_size = 6}))));
+  EXPECT_TRUE(same_bits(second, elements(other.predict(x, {.batch_size = 6}))));
+  EXPECT_FALSE(same_bits(first, second));
+}
+
+// Train with many samples side by side, go on with one.
+TEST(Sequences, WeightsWithoutStatesFitAnyBatch) {
+  const TempDir folder;
+  const auto path = folder / "weights.safetensors";
+  Sequential trained = stateful(6), one = stateful(1), before = stateful(6);
+  trained.fit(noise({12, 4, 3}), Tensor({12, 4}), quietly({.batch_size = 6, .shuffle = false}));
+  trained.save_weights(path);
+  for (const io::NamedTensor& saved : io::load_safetensors(path).tensors)
+    EXPECT_THAT(saved.name, ::testing::Not(HasSubstr("state")));
+  one.load_weights(path);
+  const Tensor x = noise({6, 4, 3});
+  const std::vector<float> kept = elements(trained.weight("lstm/state_h"));
+  trained.load_weights(path);
+  EXPECT_TRUE(same_bits(elements(trained.weight("lstm/state_h")), kept)) << "no weight";
+  trained.reset_states();
+  const std::vector<float> all = elements(trained.predict(x));
+  EXPECT_TRUE(same_bits(elements(one.predict(x.rows(0, 1))), {all.begin(), all.begin() + 4}));
+  // A model's file has the state.
+  trained.save(folder / "model.safetensors");
+  Model again = load_model(folder / "model.safetensors", {.device = "cpu"});
+  EXPECT_TRUE(same_bits(elements(again.predict(x)), elements(trained.predict(x))));
+}
+
+TEST(Sequences, ClonesWouldShareAState) {
+  const Sequential model = stateful(2);
+  EXPECT_THAT(message_of<UsageError>([&] { model.clone_for_inference(); }),
+              AllOf(HasSubstr("layer 'lstm' (LSTM) is stateful"), HasSubstr("load a saved copy")));
+}
+
+// Not after an epoch of work.
+TEST(Sequences, ValidationBatchesThatDoNotFitAreRefusedBeforeTraining) {
+  Sequential model = stateful(4);
+  const std::vector<float> before = weights(model);
+  const auto validation = std::make_shared<TensorDataset>(noise({6, 4, 3}), Tensor({6, 4}));
+  EXPECT_THAT(message_of<ShapeError>([&] {
+                model.fit(noise({8, 4, 3}), Tensor({8, 4}),
+                          quietly({.batch_size = 4, .shuffle = false, .validation_data = validation}));
+              }),
+              HasSubstr("is stateful with batches of 4 samples, not 2"));
+  EXPECT_EQ(model.steps(), 0);
+  EXPECT_TRUE(same_bits(weights(model), before));
+}
+
 // What the encoder ends with, the decoder begins with.
 TEST(Sequences, StatesGoFromLayerToLayer) {
   const Symbolic source = Input({5, 3}), target = Input({4, 2});
@@ -425,6 +493,18 @@ TEST_F(Warnings, OfMasksThatEnd) {
                    LSTM(4, {.return_sequences = true}), Dense(3), GRU(4), Dense(1)},
                   {.device = "cpu"});
   EXPECT_EQ(lines_.size(), 1U);
+}
+
+TEST_F(Warnings, OfShuffledStates) {
+  Sequential model = stateful(4), plain({Input({4, 3}), LSTM(4)}, {.device = "cpu"});
+  plain.compile({.optimizer = SGD(), .loss = MeanSquaredError()});
+  const Tensor x = noise({8, 4, 3}), y({8, 4});
+  model.fit(x, y, quietly({.batch_size = 4, .shuffle = false}));
+  plain.fit(x, y, quietly({.batch_size = 4}));
+  EXPECT_EQ(lines_.size(), 0U);
+  model.fit(x, y, quietly({.batch_size = 4}));
+  ASSERT_EQ(lines_.size(), 1U);
+  EXPECT_THAT(lines_[0], HasSubstr("fit: layer 'lstm' (LSTM) is stateful, but shuffled batches"));
 }
 
 // Of any input, and where inputs of a merge have none.

@@ -61,7 +61,9 @@ class GPUNN_API Tensor {
   Tensor reshape(Shape shape) const;                        // shares elements; throws ShapeError
   Tensor rows(std::int64_t begin, std::int64_t end) const;  // a view along the first axis; throws ShapeError
   Tensor clone() const;
-  Tensor to(Dtype dtype) const;  // converted element by element; the same tensor when it already is `dtype`
+  // Converted element by element; the same tensor when it already is `dtype`. Throws DataError for a number
+  // that an integer type cannot hold: too large, NaN, or not whole.
+  Tensor to(Dtype dtype) const;
 
  private:
   void expect_dtype(Dtype asked) const;

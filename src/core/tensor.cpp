@@ -30,13 +30,13 @@ auto readable(T x) {
   }
 }
 
-// Whether `x`, cut to a whole number, is a value of the integer type To.
+// Whether `x` is a value of the integer type To.
 template <class To, class From>
 bool fits(From x) {
   if constexpr (std::is_floating_point_v<From>) {
     // max() + 1 is a power of two, so it is exact where max() itself may not be.
     const From limit = std::ldexp(From(1), std::numeric_limits<To>::digits);
-    return x < limit && (std::is_signed_v<To> ? x >= -limit : x > From(-1));  // NaN fails both
+    return x < limit && x >= (std::is_signed_v<To> ? -limit : From(0)) && std::trunc(x) == x;  // not NaN
   } else {
     return std::in_range<To>(x);
   }

@@ -66,8 +66,8 @@ TEST(Tensor, AWrongNumberOfValuesNamesTheCaller) {
     static_cast<void>(Tensor::of({2, 2}, std::vector<float>{1, 2, 3}));
     FAIL() << "no exception";
   } catch (const ShapeError& error) {
-    EXPECT_EQ(error.what(),
-              "tensor_test.cpp:" + std::to_string(line) + ": tensor: 3 values for shape [2, 2], which holds 4");
+    EXPECT_EQ(error.what(), "tensor_test.cpp:" + std::to_string(line) +
+                                ": tensor: 3 values for shape [2, 2], which holds 4");
     EXPECT_EQ(error.where().line, line);
   }
 }
@@ -90,14 +90,18 @@ TEST(Tensor, ConvertsBetweenAllDtypes) {
 
 TEST(Tensor, ConvertsOnlyWhatFits) {
   const auto to = [](double x, Dtype dtype) { return Tensor::of({1}, std::vector<double>{x}).to(dtype); };
-  EXPECT_EQ(to(-1.9, Dtype::i32).data<std::int32_t>()[0], -1);  // towards zero, as in C++
-  EXPECT_EQ(to(255.9, Dtype::u8).data<std::uint8_t>()[0], 255);
-  EXPECT_EQ(to(-0.9, Dtype::u8).data<std::uint8_t>()[0], 0);
+  EXPECT_EQ(to(-1, Dtype::i32).data<std::int32_t>()[0], -1);
+  EXPECT_EQ(to(255, Dtype::u8).data<std::uint8_t>()[0], 255);
+  EXPECT_EQ(to(-0.0, Dtype::u8).data<std::uint8_t>()[0], 0);
   EXPECT_EQ(to(-0x1p63, Dtype::i64).data<std::int64_t>()[0], std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(to(1e300, Dtype::f32).data<float>()[0], std::numeric_limits<float>::infinity());
   EXPECT_EQ(to(NAN, Dtype::boolean).bytes()[0], std::byte{1});
   for (const auto& [x, dtype] : {std::pair{256.0, Dtype::u8},
                                  {-1.0, Dtype::u8},
+                                 {-0.9, Dtype::u8},
+                                 {255.9, Dtype::u8},
+                                 {3.7, Dtype::i32},
+                                 {-1.5, Dtype::i64},
                                  {0x1p31, Dtype::i32},
                                  {0x1p63, Dtype::i64},
                                  {-0x1.1p63, Dtype::i64},

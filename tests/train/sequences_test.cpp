@@ -427,6 +427,17 @@ TEST(Sequences, TokensOutOfRangeAreRefusedBeforeTraining) {
   }
 }
 
+// Data of another type is converted, never cut.
+TEST(Sequences, IdsMustBeWhole) {
+  Sequential model({Input({kSteps}, {.dtype = Dtype::i32}), Embedding(kVocabulary, 4), GRU(4)},
+                   {.device = "cpu"});
+  Tensor x = tokens(3).to(Dtype::f32);
+  EXPECT_TRUE(same_bits(elements(model.predict(x)), elements(model.predict(tokens(3)))));
+  x.data<float>()[4] = 3.7f;
+  EXPECT_THAT(message_of<DataError>([&] { model.predict(x); }),
+              HasSubstr("element 4 is 3.7, which i32 cannot hold"));
+}
+
 TEST(Sequences, Mistakes) {
   const auto usage = [](const auto& make) { return message_of<UsageError>(make); };
   EXPECT_THAT(usage([] { GRU(0); }),

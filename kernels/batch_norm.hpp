@@ -9,10 +9,20 @@
 
 namespace gpunn::kernels {
 
+// The rows that statistics are made of: row r where mask[r / rows_per_step] is not 0. Their sums are divided
+// by kMaskedCountFloor more than their number, so that of no rows at all both statistics are 0.
+inline constexpr float kMaskedCountFloor = 1e-7f;
+struct RealRows {
+  const std::uint8_t* mask = nullptr;  // null: all rows
+  const float* count = nullptr;        // on the device: the steps that are real
+  std::int64_t rows_per_step = 1;
+};
+
 // mean[channels] and the biased variance[channels] around it. Each reads x once.
-void batch_norm_mean(Gpu gpu, Matrix x_shape, const float* x, float* mean, float* scratch);
-void batch_norm_variance(Gpu gpu, Matrix x_shape, const float* x, const float* mean, float* variance,
-                         float* scratch);
+void batch_norm_mean(Gpu gpu, Matrix x_shape, const RealRows& real, const float* x, float* mean,
+                     float* scratch);
+void batch_norm_variance(Gpu gpu, Matrix x_shape, const RealRows& real, const float* x, const float* mean,
+                         float* variance, float* scratch);
 
 struct BatchNormStatistics {
   const float* mean = nullptr;      // [channels]
@@ -30,10 +40,10 @@ void batch_norm_backward_sums(Gpu gpu, Matrix x_shape, const BatchNormStatistics
                               const float* dy, float* dgamma, float* dbeta, float* scratch);
 
 // dx, where dgamma and dbeta are of backward_sums and mean and variance those of x itself; both null: mean
-// and variance are constants.
-void batch_norm_backward(Gpu gpu, Matrix x_shape, Accumulate mode, const BatchNormStatistics& statistics,
-                         const float* gamma, const float* x, const float* dy, const float* dgamma,
-                         const float* dbeta, float* dx);
+// and variance are constants, as they are to rows that are not real.
+void batch_norm_backward(Gpu gpu, Matrix x_shape, const RealRows& real, Accumulate mode,
+                         const BatchNormStatistics& statistics, const float* gamma, const float* x,
+                         const float* dy, const float* dgamma, const float* dbeta, float* dx);
 
 // moving = moving * momentum + batch's * (1 - momentum), for both statistics.
 void batch_norm_update(Gpu gpu, std::int64_t channels, float momentum, const float* mean,

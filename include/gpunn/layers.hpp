@@ -225,7 +225,9 @@ GPUNN_API Layer Concatenate(ConcatenateOptions options = {},
                             SourceLocation where = SourceLocation::current());
 
 // Over the last axis: gamma * (x - mean) / sqrt(variance + epsilon) + beta. Training uses the batch's
-// statistics and moves moving_mean and moving_variance by (1 - momentum); otherwise those are used.
+// statistics and moves moving_mean and moving_variance by (1 - momentum); otherwise those are used. Steps
+// that a mask marks as padding are not in the statistics, which are sums over (1e-7 + the number of the
+// others), as in Keras.
 struct BatchNormalizationOptions {
   double momentum = 0.99;
   double epsilon = 1e-3;
@@ -246,7 +248,7 @@ GPUNN_API Layer BatchNormalization(BatchNormalizationOptions options = {},
 // through Dense, Dropout, Activation, Rescaling, BatchNormalization, TimeDistributed, Bidirectional and
 // recurrent layers that return sequences; recurrent layers leave marked steps out: their output and state
 // stay those of the step before, and before the first real step those that they start from (zeros, or the
-// given state). Averages over time leave them out too. Add, and
+// given state). Averages over time and BatchNormalization's statistics leave them out too. Add, and
 // Concatenate along the features, of inputs that all have a mask: a step is real where any input's is.
 // Concatenate along the steps joins masks; steps of an input without one are real. Elsewhere the mark ends,
 // with a warning: layers that know nothing of masks (Multiply among them, unlike Keras's), merged inputs of

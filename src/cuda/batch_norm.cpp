@@ -3,6 +3,7 @@
 #include "kernels/batch_norm.hpp"
 #include "src/cuda/matrix.hpp"
 #include "src/cuda/registry.hpp"
+#include "src/ops/common.hpp"
 
 namespace gpunn::cuda {
 namespace {
@@ -20,11 +21,29 @@ kernels::BatchNormStatistics statistics(const Launch& l, int mean, float epsilon
   return {l.in(mean), l.in(mean + 1), epsilon};
 }
 
+static_assert(kernels::kMaskedCountFloor == ops::kMaskedCountFloor);
+
+// Inputs `mask` and the next, where they are given.
+struct Real {
+  Real(const OpCall& call, int mask) : mask(mask), given(ops::has(call, static_cast<std::size_t>(mask))) {
+    const Shape& x = call.inputs[0].shape;
+    if (given) rows_per_step = ops::row_elements(x.with(-1, 1)) / std::max<std::int64_t>(x[1], 1);
+  }
+  kernels::RealRows rows(const Launch& l) const {
+    if (!given) return {};
+    return {l.in<std::uint8_t>(mask), l.in(mask + 1), rows_per_step};
+  }
+  int mask;
+  bool given;
+  std::int64_t rows_per_step = 1;
+};
+
 Implementation mean(const OpCall& call, const Target&) {
   const auto x = matrix_of(call.inputs[0].shape);
   return own_kernel(
-      [=](const Launch& l) {
-        kernels::batch_norm_mean(gpu_of(l), x, l.in(0), l.out(0), static_cast<float*>(l.scratch));
+      [=, real = Real(call, 1)](const Launch& l) {
+        kernels::batch_norm_mean(gpu_of(l), x, real.rows(l), l.in(0), l.out(0),
+                                 static_cast<float*>(l.scratch));
       },
       sum_launches(x), sum_scratch(x));
 }
@@ -32,8 +51,8 @@ Implementation mean(const OpCall& call, const Target&) {
 Implementation variance(const OpCall& call, const Target&) {
   const auto x = matrix_of(call.inputs[0].shape);
   return own_kernel(
-      [=](const Launch& l) {
-        kernels::batch_norm_variance(gpu_of(l), x, l.in(0), l.in(1), l.out(0),
+      [=, real = Real(call, 2)](const Launch& l) {
+        kernels::batch_norm_variance(gpu_of(l), x, real.rows(l), l.in(0), l.in(1), l.out(0),
                                      static_cast<float*>(l.scratch));
       },
       sum_launches(x), sum_scratch(x));
@@ -61,9 +80,9 @@ Implementation backward_sums(const OpCall& call, const Target&) {
 Implementation backward(const OpCall& call, const Target&) {
   const auto x = matrix_of(call.inputs[0].shape);
   const float epsilon = call.attrs_as<ops::BatchNormAttrs>().epsilon;
-  return own_kernel([=](const Launch& l) {
-    kernels::batch_norm_backward(gpu_of(l), x, accumulate_of(l, 0), statistics(l, 2, epsilon), l.in(4),
-                                 l.in(0), l.in(1), l.in(5), l.in(6), l.out(0));
+  return own_kernel([=, real = Real(call, 7)](const Launch& l) {
+    kernels::batch_norm_backward(gpu_of(l), x, real.rows(l), accumulate_of(l, 0), statistics(l, 2, epsilon),
+                                 l.in(4), l.in(0), l.in(1), l.in(5), l.in(6), l.out(0));
   });
 }
 

@@ -37,8 +37,12 @@ class BatchNormalizationLayer final : public LayerDefinition {
     if (e.mode != Mode::train) {
       return e.graph.emit1("batch_norm", {e.x[0], moving_mean, moving_variance, gamma, beta}, attrs);
     }
-    const ValueId mean = e.graph.emit1("batch_norm_mean", e.x);
-    const ValueId variance = e.graph.emit1("batch_norm_variance", {e.x[0], mean});
+    ValueIds of_mean{e.x[0]};
+    if (e.mask() != kNoValue) of_mean = {e.x[0], e.mask(), e.graph.emit1("mask_count", {e.mask()})};
+    const ValueId mean = e.graph.emit1("batch_norm_mean", of_mean);
+    ValueIds of_variance = of_mean;
+    of_variance.insert(of_variance.begin() + 1, mean);
+    const ValueId variance = e.graph.emit1("batch_norm_variance", of_variance);
     const ValueId y = e.graph.emit1("batch_norm", {e.x[0], mean, variance, gamma, beta}, attrs);
     e.update("batch_norm_update", {moving_mean, moving_variance, mean, variance},
              ops::BatchNormUpdateAttrs{.momentum = static_cast<float>(options_.momentum)});

@@ -1,5 +1,7 @@
 #include "src/ops/batch_norm.hpp"
 
+#include <algorithm>
+
 #include "src/ops/common.hpp"
 #include "src/ops/registry.hpp"
 
@@ -10,25 +12,37 @@ void expect_rows(const OpCall& call, std::size_t k) {
   expects(is_f32(call, k) && call.inputs[k].shape.rank() >= 2, call, "x must be f32 [batch, ..., channels]");
 }
 
-// Inputs `first` and after, where given, are f32 [channels of x].
-void expect_channels(const OpCall& call, std::size_t first) {
-  for (std::size_t k = first; k < call.inputs.size(); ++k) {
+// Inputs from `first` to before `end`, where given, are f32 [channels of x].
+void expect_channels(const OpCall& call, std::size_t first, std::size_t end = 9) {
+  for (std::size_t k = first; k < std::min(end, call.inputs.size()); ++k) {
     if (!has(call, k)) continue;
     expects(call.inputs[k] == Spec{Shape{call.inputs[0].shape[-1]}}, call,
             "statistics and parameters must be f32 [channels]");
   }
 }
 
+// Inputs `first` and the one after it are a mask of the steps of x and its count, or neither is there.
+void expect_mask(const OpCall& call, std::size_t first) {
+  expects(has(call, first) == has(call, first + 1), call, "a mask and its count come together");
+  if (!has(call, first)) return;
+  const Shape& x = call.inputs[0].shape;
+  expects(x.rank() >= 3 && call.inputs[first] == Spec{Shape{x[0], x[1]}, Dtype::u8} &&
+              call.inputs[first + 1] == Spec{Shape{1}},
+          call, "the mask must be u8 [batch, steps] of x, its count f32 [1]");
+}
+
 Specs infer_mean(const OpCall& call) {
-  expects(call.inputs.size() == 1, call, "takes x");
+  expects(!call.inputs.empty() && call.inputs.size() <= 3, call, "takes x, mask? and count?");
   expect_rows(call, 0);
+  expect_mask(call, 1);
   return {{Shape{call.inputs[0].shape[-1]}}};
 }
 
 Specs infer_variance(const OpCall& call) {
-  expects(call.inputs.size() == 2, call, "takes x and mean");
+  expects(call.inputs.size() >= 2 && call.inputs.size() <= 4, call, "takes x, mean, mask? and count?");
   expect_rows(call, 0);
-  expect_channels(call, 1);
+  expect_channels(call, 1, 2);
+  expect_mask(call, 2);
   return {{Shape{call.inputs[0].shape[-1]}}};
 }
 
@@ -48,11 +62,12 @@ Specs infer_backward_sums(const OpCall& call) {
 }
 
 Specs infer_backward(const OpCall& call) {
-  expects(call.inputs.size() == 7 && call.inputs[0] == call.inputs[1], call,
-          "takes x, dy alike, mean, variance, gamma?, dgamma? and dbeta?");
+  expects((call.inputs.size() == 7 || call.inputs.size() == 9) && call.inputs[0] == call.inputs[1], call,
+          "takes x, dy alike, mean, variance, gamma?, dgamma?, dbeta?, mask? and count?");
   expect_rows(call, 0);
-  expect_channels(call, 2);
+  expect_channels(call, 2, 7);
   expects(has(call, 5) == has(call, 6), call, "dgamma and dbeta come together");
+  expect_mask(call, 7);
   return {call.inputs[0]};
 }
 
@@ -69,11 +84,13 @@ ValueIds gradient(Graph& graph, const Node& node, const ValueIds& dy) {
   const auto producer = graph.value(mean).producer;
   const bool training =
       producer >= 0 && graph.nodes()[static_cast<std::size_t>(producer)].op->name == "batch_norm_mean";
+  // Copied: emitting moves the nodes.
+  const ValueIds of_mean = training ? graph.nodes()[static_cast<std::size_t>(producer)].inputs : ValueIds{};
   const ValueIds sums = graph.emit("batch_norm_backward_sums", {x, dy[0], mean, variance}, node.attrs);
-  const ValueId dx = graph.emit1(
-      "batch_norm_backward",
-      {x, dy[0], mean, variance, gamma, training ? sums[0] : kNoValue, training ? sums[1] : kNoValue},
-      node.attrs);
+  ValueIds inputs = {x, dy[0], mean, variance, gamma, kNoValue, kNoValue};
+  if (training) std::copy(sums.begin(), sums.end(), inputs.begin() + 5);
+  if (of_mean.size() == 3) inputs.insert(inputs.end(), of_mean.begin() + 1, of_mean.end());
+  const ValueId dx = graph.emit1("batch_norm_backward", std::move(inputs), node.attrs);
   ValueIds shares = {dx, kNoValue, kNoValue, gamma == kNoValue ? kNoValue : sums[0],
                      beta == kNoValue ? kNoValue : sums[1]};
   shares.resize(node.inputs.size());

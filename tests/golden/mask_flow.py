@@ -50,6 +50,21 @@ def bidirectional(a, b):
     return layers.Bidirectional(layers.GRU(3, return_sequences=True, name="inner"), merge_mode=None, name="both")(a)[1]
 
 
+def normalized(a, b):
+    return layers.BatchNormalization(name="norm")(layers.Dense(3, name="before")(a))
+
+
+def moments(x, mask):
+    """Of the real steps, as Keras takes them."""
+    count = mask.sum() + 1e-7
+    mean = (x * mask[:, :, None]).sum((0, 1)) / count
+    return mean, ((x - mean) ** 2 * mask[:, :, None]).sum((0, 1)) / count
+
+
+def normal(x, mean, variance, weights):
+    return (x - mean) / np.sqrt(variance + 1e-3) * weights["norm/gamma"] + weights["norm/beta"]
+
+
 def merged(name, a, b, mask_a, mask_b, weights):
     """What the last GRU sees, and its mask."""
     if name == "add":
@@ -63,7 +78,20 @@ def merged(name, a, b, mask_a, mask_b, weights):
     if name == "bidirectional":
         own = [weights[f"both/backward_{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
         return gru(a, mask_a, *own, backwards=True) * mask_a[:, :, None], mask_a
+    if name == "batch_normalization":
+        x = a @ weights["before/kernel"] + weights["before/bias"]
+        return normal(x, weights["norm/moving_mean"], weights["norm/moving_variance"], weights), mask_a
     raise KeyError(name)
+
+
+def confirm_training(model, a, mask):
+    """What BatchNormalization does to a batch that it trains on. Changes the moving statistics."""
+    norm, weights = model.get_layer("norm"), {named(v): np.array(v) for v in model.variables}
+    x = a @ weights["before/kernel"] + weights["before/bias"]
+    mean, variance = moments(x, mask)
+    agree("batch_normalization, training", norm(x, training=True, mask=mask), normal(x, mean, variance, weights))
+    agree("moving mean", norm.moving_mean, 0.99 * weights["norm/moving_mean"] + 0.01 * mean)
+    agree("moving variance", norm.moving_variance, 0.99 * weights["norm/moving_variance"] + 0.01 * variance)
 
 
 CASES = {  # what is made of the two inputs, whether the second is masked
@@ -72,6 +100,7 @@ CASES = {  # what is made of the two inputs, whether the second is masked
     "concatenate_steps": (concatenate_steps, True),
     "concatenate_steps_of_one_masked": (concatenate_steps, False),
     "bidirectional": (bidirectional, True),
+    "batch_normalization": (normalized, True),
 }
 
 
@@ -112,6 +141,8 @@ def mask_flow():
             fitted = model.fit([a, b], target, batch_size=SAMPLES, epochs=EPOCHS, shuffle=False, verbose=0).history
             arrays = {f"weight__{key}": value for key, value in start.items()}
             arrays.update({f"after__{named(v)}": np.array(v) for v in model.variables if named(v) in start})
+            if name == "batch_normalization":
+                confirm_training(model, a, mask_a)
             family.add(name, {"both": both}, input__0=a, input__1=b, target=target, output=output, losses=fitted["loss"], **arrays)
 
 

@@ -108,13 +108,13 @@ TEST(BatchNormTest, TrainingForwardBackwardAndUpdate) {
         Array<float> moving_mean(way, gamma), moving_variance(way, beta);
         Array<float> scratch(way,
                              static_cast<std::size_t>(reduce_scratch_floats(over_rows(m.rows, m.columns))));
-        batch_norm_mean(way.gpu, m, in, mean, scratch);
-        batch_norm_variance(way.gpu, m, in, mean, variance, scratch);
+        batch_norm_mean(way.gpu, m, {}, in, mean, scratch);
+        batch_norm_variance(way.gpu, m, {}, in, mean, variance, scratch);
         const BatchNormStatistics s{mean, variance, 1e-3f};
         batch_norm_forward(way.gpu, m, s, g, b, in, y);
         batch_norm_backward_sums(way.gpu, m, s, in, flow, dgamma, dbeta, scratch);
-        batch_norm_backward(way.gpu, m, mode, s, g, in, flow, dgamma, dbeta, dx);
-        batch_norm_backward(way.gpu, m, mode, s, g, in, flow, nullptr, nullptr, constant);
+        batch_norm_backward(way.gpu, m, {}, mode, s, g, in, flow, dgamma, dbeta, dx);
+        batch_norm_backward(way.gpu, m, {}, mode, s, g, in, flow, nullptr, nullptr, constant);
         batch_norm_update(way.gpu, m.columns, 0.9f, mean, variance, moving_mean, moving_variance);
         return join({y.read(), dx.read(), constant.read(), dgamma.read(), dbeta.read(), moving_mean.read(),
                      moving_variance.read()});
@@ -159,12 +159,75 @@ TEST(BatchNormTest, WithoutScaleAndCenter) {
     Array<float> y(way, x.size()), dx(way, x.size());
     const BatchNormStatistics s{mean, variance, 1e-3f};
     batch_norm_forward(way.gpu, m, s, with ? ones.data() : nullptr, with ? zeros.data() : nullptr, in, y);
-    batch_norm_backward(way.gpu, m, Accumulate::overwrite, s, with ? ones.data() : nullptr, in, flow, nullptr,
-                        nullptr, dx);
+    batch_norm_backward(way.gpu, m, {}, Accumulate::overwrite, s, with ? ones.data() : nullptr, in, flow,
+                        nullptr, nullptr, dx);
     return join({y.read(), dx.read()});
   };
   EXPECT_EQ(everywhere([&](const Way& way) { return run(way, false); }),
             everywhere([&](const Way& way) { return run(way, true); }));
+}
+
+// Rows that a mask hides are not in the statistics; they are normalized, and their dx is that of constants.
+TEST(BatchNormTest, LeavesMaskedRowsOut) {
+  struct Sizes {
+    Matrix m;
+    std::int64_t rows_per_step, real_every;  // 0: none
+  };
+  for (const auto& [m, rows_per_step, real_every] :
+       {Sizes{{6, 3}, 1, 2}, Sizes{{6, 3}, 2, 2}, Sizes{{1200, 33}, 3, 3}, Sizes{{5, 4}, 1, 0}}) {
+    const auto n = static_cast<std::size_t>(m.rows * m.columns),
+               channels = static_cast<std::size_t>(m.columns);
+    std::vector<std::uint8_t> mask(static_cast<std::size_t>(m.rows / rows_per_step));
+    for (std::size_t s = 0; s < mask.size(); ++s)
+      mask[s] = real_every > 0 && s % static_cast<std::size_t>(real_every) == 1 ? 1 : 0;
+    const auto is_real = [&](std::size_t i) {
+      return mask[i / channels / static_cast<std::size_t>(rows_per_step)] != 0;
+    };
+    const auto real_steps = static_cast<float>(std::count(mask.begin(), mask.end(), 1));
+    const double rows = double{real_steps} * static_cast<double>(rows_per_step) + kMaskedCountFloor;
+    const Floats x = uniform(m.rows * m.columns, 9, 13), dy = uniform(m.rows * m.columns, -1, 1, 2);
+    const Floats gamma = uniform(m.columns, 0.5f, 2, 3);
+    Floats with_nan = x;  // where it is hidden
+    for (std::size_t i = 0; i < n; ++i) with_nan[i] = is_real(i) ? x[i] : NAN;
+    constexpr double kEpsilon = 1e-3f;
+    for (const Accumulate mode : kModes) {
+      const Floats old_dx = before(mode, n);
+      const Floats all = everywhere([&](const Way& way) {
+        Array<float> in(way, x), hidden(way, with_nan), flow(way, dy), g(way, gamma), mean(way, channels),
+            variance(way, channels), dgamma(way, channels), dbeta(way, channels), dx(way, old_dx),
+            count(way, Floats{real_steps});
+        Array<std::uint8_t> steps(way, mask);
+        Array<float> scratch(way,
+                             static_cast<std::size_t>(reduce_scratch_floats(over_rows(m.rows, m.columns))));
+        const RealRows real{steps, count, rows_per_step};
+        batch_norm_mean(way.gpu, m, real, hidden, mean, scratch);
+        batch_norm_variance(way.gpu, m, real, hidden, mean, variance, scratch);
+        const BatchNormStatistics s{mean, variance, 1e-3f};
+        batch_norm_backward_sums(way.gpu, m, s, in, flow, dgamma, dbeta, scratch);
+        batch_norm_backward(way.gpu, m, real, mode, s, g, in, flow, dgamma, dbeta, dx);
+        return join({mean.read(), variance.read(), dx.read()});
+      });
+      Doubles means(channels), variances(channels), dx(n);
+      for (std::size_t c = 0; c < channels; ++c) {
+        double &mean = means[c], &variance = variances[c], dgamma = 0, dbeta = 0;
+        for (std::size_t i = c; i < n; i += channels) mean += is_real(i) ? x[i] / rows : 0;
+        for (std::size_t i = c; i < n; i += channels)
+          variance += is_real(i) ? (x[i] - mean) * (x[i] - mean) / rows : 0;
+        const double deviation = std::sqrt(variance + kEpsilon);
+        for (std::size_t i = c; i < n; i += channels)
+          dgamma += dy[i] * (x[i] - mean) / deviation, dbeta += dy[i];
+        for (std::size_t i = c; i < n; i += channels) {
+          const double shared = is_real(i) ? (dbeta + (x[i] - mean) / deviation * dgamma) / rows : 0;
+          dx[i] = old(mode, old_dx, i) + gamma[c] / deviation * (dy[i] - shared);
+        }
+      }
+      std::size_t at = 0;
+      for (const Doubles* want : {&means, &variances, &dx}) {
+        expect_near(part(all, at, want->size()), *want, 1e-4, 3e-4);
+        at += want->size();
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -38,6 +38,56 @@ TEST(BatchNorm, TrainingNormalizesWithItsOwnStatistics) {
   train({4, 3, 5, 17}, true, true);
 }
 
+// Statistics of the steps that a mask leaves; every step is normalized, and dy comes from all of them.
+void train_masked(const Shape& shape, const std::vector<double>& mask) {
+  SCOPED_TRACE(to_string(shape));
+  Check done;
+  Graph& graph = done.graph;
+  const ValueId x = done.input(uniform(shape, 1, 4));
+  const ValueId g = done.input(constant(uniform({shape[-1]}, 0.5, 2, 2)));
+  const ValueId b = done.input(constant(uniform({shape[-1]}, -1, 1, 3)));
+  const ValueId m = done.input(given({shape[0], shape[1]}, mask, Dtype::u8));
+  const ValueId count = graph.emit1("mask_count", {m});
+  const ValueId mean = graph.emit1("batch_norm_mean", {x, m, count});
+  const ValueId variance = graph.emit1("batch_norm_variance", {x, mean, m, count});
+  const ValueId y = graph.emit1("batch_norm", {x, mean, variance, g, b}, BatchNormAttrs{.epsilon = 1e-2f});
+  done.terms = 4.0 * static_cast<double>(shape.elements());
+  done.run(done.add_loss(y), {x, g, b});
+}
+
+TEST(BatchNorm, LeavesMaskedStepsOutOfItsStatistics) {
+  train_masked({3, 4, 5}, {1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0});
+  train_masked({3, 4, 5}, std::vector<double>(12, 1));
+  train_masked({2, 3, 2, 4, 3}, {1, 0, 1, 0, 1, 1});  // eight vectors a step
+}
+
+TEST(BatchNorm, OfPaddingAloneHasNoStatistics) {
+  Check done;
+  const ValueId x = done.input(uniform({2, 3, 4}, 1, 2)),
+                m = done.input(given({2, 3}, {0, 0, 0, 0, 0, 0}, Dtype::u8));
+  const ValueId count = done.graph.emit1("mask_count", {m});
+  const ValueId mean = done.graph.emit1("batch_norm_mean", {x, m, count});
+  const ValueId variance = done.graph.emit1("batch_norm_variance", {x, mean, m, count});
+  done.mostly_zero = true;
+  done.run();
+  EXPECT_EQ(done.reference(mean), std::vector<double>(4, 0));
+  EXPECT_EQ(done.reference(variance), std::vector<double>(4, 0));
+}
+
+// What padding holds is nobody's affair: NaN there does not reach the statistics.
+TEST(BatchNorm, PaddingMayHoldAnything) {
+  Check done;
+  const ValueId x = done.input(given({1, 3, 1}, {1, std::nan(""), 3})),
+                m = done.input(given({1, 3}, {1, 0, 1}, Dtype::u8));
+  const ValueId count = done.graph.emit1("mask_count", {m});
+  const ValueId mean = done.graph.emit1("batch_norm_mean", {x, m, count});
+  const ValueId variance = done.graph.emit1("batch_norm_variance", {x, mean, m, count});
+  done.terms = 4;
+  done.run();
+  EXPECT_NEAR(done.reference(mean)[0], 2, 1e-6);
+  EXPECT_NEAR(done.reference(variance)[0], 1, 1e-6);
+}
+
 TEST(BatchNorm, OfOneRowIsBeta) {
   Check done;
   const ValueId x = done.input(uniform({1, 3}));
@@ -97,6 +147,13 @@ TEST(BatchNorm, WrongShapes) {
   expect_shape_error("batch_norm", BatchNormAttrs{}, {x, c, c, wrong}, "must be f32 [channels]");
   expect_shape_error("batch_norm", BatchNormAttrs{}, {x, c}, "takes x, mean, variance");
   expect_shape_error("batch_norm_backward_sums", BatchNormAttrs{}, {x, {Shape{3, 2}}, c, c}, "dy alike");
+  const Spec steps{Shape{2, 4, 3}}, mask{Shape{2, 4}, Dtype::u8}, count{Shape{1}};
+  expect_shape_error("batch_norm_mean", {}, {steps, mask}, "a mask and its count come together");
+  expect_shape_error("batch_norm_mean", {}, {steps, {Shape{2, 3}, Dtype::u8}, count}, "the mask must be u8");
+  expect_shape_error("batch_norm_mean", {}, {x, {Shape{2, 3}, Dtype::u8}, count}, "the mask must be u8");
+  expect_shape_error("batch_norm_variance", {}, {steps, c, mask, c}, "the mask must be u8");
+  expect_shape_error("batch_norm_backward", BatchNormAttrs{}, {steps, steps, c, c, c, c, c, mask, mask},
+                     "its count f32 [1]");
   expect_shape_error("batch_norm_update", ops::BatchNormUpdateAttrs{}, {c, c, c, wrong}, "[channels]");
 }
 

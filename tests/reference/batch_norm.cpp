@@ -20,17 +20,30 @@ T elements_per_channel(const Shape& x) {
   return static_cast<T>(vectors(x));
 }
 
+// What element i counts for in a mean: 1 / N, or 0 in a step that the mask (input k, its count after it)
+// hides.
+template <class T>
+T share(const Run<T>& run, std::size_t k, std::int64_t i) {
+  const Shape& x = run.shape(0);
+  if (!run.has(k)) return 1 / elements_per_channel<T>(x);
+  const std::int64_t step = x.elements() / x[0] / x[1];  // its numbers
+  const T real = run.inputs[k + 1][0] * static_cast<T>(step / x[-1]);
+  return run.inputs[k][i / step] != 0 ? 1 / (real + static_cast<T>(ops::kMaskedCountFloor)) : T(0);
+}
+
 template <class T>
 void mean(const Run<T>& run) {
-  sum_channels(run.shape(0), run.outputs[0],
-               [&](auto i, auto) { return run.inputs[0][i] / elements_per_channel<T>(run.shape(0)); });
+  sum_channels(run.shape(0), run.outputs[0], [&](auto i, auto) {
+    const T weight = share(run, 1, i);
+    return weight == 0 ? T(0) : run.inputs[0][i] * weight;  // what is hidden may be anything
+  });
 }
 
 template <class T>
 void variance(const Run<T>& run) {
   sum_channels(run.shape(0), run.outputs[0], [&](auto i, auto c) {
-    const T centred = run.inputs[0][i] - run.inputs[1][c];
-    return centred * centred / elements_per_channel<T>(run.shape(0));
+    const T centred = run.inputs[0][i] - run.inputs[1][c], weight = share(run, 2, i);
+    return weight == 0 ? T(0) : centred * centred * weight;
   });
 }
 
@@ -59,14 +72,14 @@ template <class T>
 void backward(const Run<T>& run) {
   const T epsilon = static_cast<T>(run.template attrs<ops::BatchNormAttrs>().epsilon);
   const std::int64_t channels = run.shape(0)[-1];
-  const T count = elements_per_channel<T>(run.shape(0));
   for (std::int64_t i = 0; i < run.shape(0).elements(); ++i) {
     const std::int64_t c = i % channels;
     const T deviation = std::sqrt(run.inputs[3][c] + epsilon);
     T centred = run.inputs[1][i];
     if (run.has(5)) {
       const T normal = (run.inputs[0][i] - run.inputs[2][c]) / deviation;
-      centred -= run.inputs[6][c] / count + normal * run.inputs[5][c] / count;
+      const T weight = share(run, 7, i);
+      if (weight != 0) centred -= (run.inputs[6][c] + normal * run.inputs[5][c]) * weight;
     }
     run.outputs[0][i] = (run.has(4) ? run.inputs[4][c] : T(1)) / deviation * centred;
   }

@@ -19,6 +19,8 @@ inline Symbolic flow_through(const std::string& name, const Symbolic& a, const S
     const Layer inner = GRU(3, {.return_sequences = true});
     return Bidirectional(inner, {.merge_mode = MergeMode::none, .name = "both"}).call({a}).at(1);
   }
+  if (name == "batch_normalization")
+    return BatchNormalization({.name = "norm"})(Dense(3, {.name = "before"})(a));
   throw UsageError("no network for the case " + name);
 }
 
@@ -50,7 +52,7 @@ inline void expect_mask_flow_case(const Family& family, const std::string& name,
 
 inline void expect_mask_flow(const std::string& device) {
   const Family family("mask_flow");
-  EXPECT_EQ(family.cases().size(), 5U);
+  EXPECT_EQ(family.cases().size(), 6U);
   for (const std::string& name : family.cases()) expect_mask_flow_case(family, name, device);
 }
 

@@ -94,7 +94,7 @@ void element_loss(Gpu gpu, ElementLoss kind, Matrix shape, const float* x, const
                   const LossProduct* product) {
   require(shape.columns > 0, "loss: a row needs at least one column");
   const Chunks chunks = loss_element_chunks(shape);
-  require(chunks.count == 1 || out.scratch != nullptr, "loss: this shape needs scratch");
+  expect_scratch(chunks, out);
   with_loss(kind, [&](auto loss) {
     const auto run = [&](auto from) {
       launch(gpu, chunks_shape(chunks), element_loss_kernel<decltype(loss), decltype(from)>, shape, chunks,

@@ -14,9 +14,10 @@ struct Tally {
 };
 
 // All threads of the block: adds up their tallies and writes the results, or this chunk's line of
-// scratch[4][chunks].
+// scratch[4][chunks]. Where nobody asked for sums (a gradient alone) it writes nothing.
 __device__ inline void finish_chunk(const Tally& mine, const LossOutputs& out, std::int64_t chunk,
                                     std::int64_t chunks, float* shared) {
+  if (!out.wants_sums()) return;
   const float loss = block_reduce<kThreads>(mine.loss, shared, Sum{});
   const float rows = block_reduce<kThreads>(mine.rows, shared, Sum{});
   const float metric = block_reduce<kThreads>(mine.metric, shared, Sum{});
@@ -89,15 +90,19 @@ static __global__ void __launch_bounds__(kThreads, kLeastBlocks)
   finish_chunk(mine, out, 0, 1, shared);
 }
 
+inline void expect_scratch(Chunks chunks, const LossOutputs& out) {
+  require(chunks.count == 1 || !out.wants_sums() || out.scratch != nullptr, "loss: this shape needs scratch");
+}
+
 inline void add_chunks(On on, Chunks chunks, const LossOutputs& out) {
-  if (chunks.count > 1) launch(on, {1, kThreads}, add_chunks_kernel, out, chunks.count);
+  if (chunks.count > 1 && out.wants_sums()) launch(on, {1, kThreads}, add_chunks_kernel, out, chunks.count);
 }
 
 template <class Row>
 void for_each_loss_row(On on, Matrix shape, Row row, const LossOutputs& out) {
   require(shape.columns > 0 && shape.columns < 1 << 24, "loss: columns must be in [1, 2^24)");
   const Chunks chunks = loss_row_chunks(shape);
-  require(chunks.count == 1 || out.scratch != nullptr, "loss: this shape needs scratch");
+  expect_scratch(chunks, out);
   const LaunchShape grid = chunks_shape(chunks);
   if (shape.columns <= kWarpColumns) {
     launch(on, grid, row_loss_kernel<kWarp, Row>, shape.rows, chunks, row, out);

@@ -2,10 +2,11 @@
 //
 // A loss kernel makes, in one pass over the data, whatever of these its pointers ask for. Rows are cut into
 // chunks by shape alone: one chunk (up to 64 rows of up to 1024 columns, or 4096 elements) is one launch;
-// more need loss_scratch_floats() of scratch and a second launch.
+// more need loss_scratch_floats() of scratch and a second launch for the sums, where they are asked for.
 #pragma once
 
 #include "kernels/gpu.hpp"
+#include "kernels/hd.hpp"
 
 namespace gpunn::kernels {
 
@@ -15,6 +16,7 @@ struct LossOutputs {
   float* probabilities =
       nullptr;  // shape of x: softmax(x) or sigmoid(x); only of the losses that compute them
   float* scratch = nullptr;
+  GPUNN_HD bool wants_sums() const { return loss != nullptr || metric != nullptr; }
 };
 
 // The gradient of scale * upstream * sum over rows of weight * loss.

@@ -119,7 +119,8 @@ TEST_P(ClassLossTest, LossMetricAndGradientInOnePass) {
         const Accumulate mode = sparse == weighted ? Accumulate::add : Accumulate::overwrite;
         const Floats old_dx = before(mode, size);
         const Floats all = everywhere([&](const Way& way) {
-          Array<float> in(way, x), t(way, target), w(way, weights), up(way, upstream), dx(way, old_dx);
+          Array<float> in(way, x), t(way, target), w(way, weights), up(way, upstream), dx(way, old_dx),
+              apart(way, old_dx);
           Array<float> loss(way, 2), metric(way, 2), alone(way, 2);
           Array<float> scratch(way, static_cast<std::size_t>(loss_scratch_floats(m)));
           Array<std::int32_t> l(way, labels);
@@ -135,14 +136,14 @@ TEST_P(ClassLossTest, LossMetricAndGradientInOnePass) {
           }
           const LossOutputs out{.loss = loss, .metric = metric, .scratch = scratch};
           const LossGradient gradient{.dx = dx, .mode = mode, .scale = 0.25f, .upstream = up};
+          LossGradient gradient_alone = gradient;  // without sums, and so without scratch
+          gradient_alone.dx = apart;
           const float* by = weighted ? w.data() : nullptr;
-          if (probabilities) {
-            cross_entropy(way.gpu, m, in, targets, by, out, gradient);
-          } else {
-            softmax_cross_entropy(way.gpu, m, in, targets, by, out, gradient);
-          }
+          const auto run = probabilities ? cross_entropy : softmax_cross_entropy;
+          run(way.gpu, m, in, targets, by, out, gradient);
+          run(way.gpu, m, in, targets, by, {}, gradient_alone);
           class_accuracy(way.gpu, m, in, targets, by, {.metric = alone, .scratch = scratch});
-          return join({loss.read(), metric.read(), alone.read(), dx.read()});
+          return join({loss.read(), metric.read(), alone.read(), dx.read(), apart.read()});
         });
         double loss = 0, hits = 0, weight_sum = 0;
         Doubles dx;
@@ -162,6 +163,7 @@ TEST_P(ClassLossTest, LossMetricAndGradientInOnePass) {
         const double rows = static_cast<double>(m.rows);
         expect_near(part(all, 0, 6), {loss, rows, hits, weight_sum, hits, weight_sum}, 1e-5, 1e-5);
         expect_near(part(all, 6, size), dx, 2e-4, 1e-5);
+        EXPECT_EQ(part(all, 6 + size, size), part(all, 6, size));
       }
     }
   }

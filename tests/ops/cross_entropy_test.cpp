@@ -21,6 +21,7 @@ TEST(CrossEntropy, SparseAndDenseLabels) {
   check(loss(uniform({9, 10}, 0.1, 1), classes({9}, 10)));
   check(loss(uniform({9, 10}, 0.1, 1), uniform({9, 10}, 0, 1, 2), uniform({9}, 0.1, 2, 3)));
   check(loss(uniform({4, 3, 5}, 0.1, 1), classes({4, 3}, 5), uniform({4, 3}, 0.1, 2, 3)));
+  check(loss(uniform({150, 3}, 0.1, 1), classes({150}, 3)));  // more rows than one chunk of a GPU has
 }
 
 TEST(CrossEntropy, ZeroAndOneAreClipped) {

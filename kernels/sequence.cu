@@ -1,23 +1,43 @@
 #include "kernels/sequence.hpp"
 
-#include "kernels/launch.cuh"
+#include "kernels/rows.cuh"
 
 namespace gpunn::kernels {
 namespace {
 
-// A thread per step: tokens are one number each, and so read side by side.
+// Tokens are one number each: a thread per step.
 template <class T>
 struct Differs {
-  SequenceShape shape;
   T value;
   const T* x;
   std::uint8_t* mask;
-  __device__ void operator()(std::int64_t i) const {
-    bool any = false;
-    for (std::int64_t k = 0; k < shape.features; ++k) any = any || x[i * shape.features + k] != value;
-    mask[i] = any ? 1 : 0;
+  __device__ void operator()(std::int64_t i) const { mask[i] = x[i] != value ? 1 : 0; }
+};
+
+// Features of a step lie side by side, and so do the threads that read them.
+template <class T>
+struct AnyDiffers {
+  std::int64_t features;
+  T value;
+  const T* x;
+  std::uint8_t* mask;
+  template <int kGroup>
+  __device__ void operator()(const RowGroup<kGroup>& group, std::int64_t step) const {
+    float any = 0;
+    for (std::int64_t k = group.rank(); k < features; k += kGroup) {
+      if (x[step * features + k] != value) any = 1;
+    }
+    any = group.reduce(any, Max{});
+    if (group.rank() == 0) mask[step] = any != 0.0f ? 1 : 0;
   }
 };
+
+template <class T>
+void find_padding(Gpu gpu, const SequenceShape& shape, T value, const T* x, std::uint8_t* mask) {
+  const std::int64_t steps = shape.rows * shape.steps;
+  if (shape.features == 1) return for_each(gpu, steps, Differs<T>{value, x, mask});
+  for_each_row(gpu, steps, shape.features, AnyDiffers<T>{shape.features, value, x, mask});
+}
 
 template <Accumulate mode>
 struct Apply {
@@ -66,12 +86,12 @@ struct Reverse {
 }  // namespace
 
 void sequence_mask(Gpu gpu, const SequenceShape& shape, float value, const float* x, std::uint8_t* mask) {
-  for_each(gpu, shape.rows * shape.steps, Differs<float>{shape, value, x, mask});
+  find_padding(gpu, shape, value, x, mask);
 }
 
 void sequence_mask(Gpu gpu, const SequenceShape& shape, std::int32_t value, const std::int32_t* x,
                    std::uint8_t* mask) {
-  for_each(gpu, shape.rows * shape.steps, Differs<std::int32_t>{shape, value, x, mask});
+  find_padding(gpu, shape, value, x, mask);
 }
 
 void apply_mask(Gpu gpu, const SequenceShape& shape, Accumulate mode, const float* x,

@@ -184,8 +184,9 @@ TEST(EmbeddingTest, ForwardAndGradientInTheOrderOfPositions) {
 }
 
 TEST(SequenceTest, MasksAndReversal) {
-  for (const SequenceShape& s : {SequenceShape{0, 3, 2}, SequenceShape{2, 0, 3}, SequenceShape{3, 1, 1},
-                                 SequenceShape{7, 5, 1}, SequenceShape{4, 9, 33}}) {
+  for (const SequenceShape& s :
+       {SequenceShape{0, 3, 2}, SequenceShape{2, 0, 3}, SequenceShape{3, 1, 1}, SequenceShape{7, 5, 1},
+        SequenceShape{4, 9, 33}, SequenceShape{2, 3, 1025}}) {
     const auto steps = static_cast<std::size_t>(s.rows * s.steps),
                width = static_cast<std::size_t>(s.features);
     const std::size_t n = steps * width;

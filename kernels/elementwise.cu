@@ -26,15 +26,15 @@ struct Divide {
 struct Maximum {
   GPUNN_HD static float value(float a, float b) { return a > b || a != a ? a : b; }
   GPUNN_HD static float slope(int operand, float a, float b) {
-    if (a == b) return 0.5f;
-    return (a > b) == (operand == 0) ? 1.0f : 0.0f;
+    const float mine = operand == 0 ? a : b, other = operand == 0 ? b : a;
+    return mine > other ? 1.0f : mine < other ? 0.0f : 0.5f;
   }
 };
 struct Minimum {
   GPUNN_HD static float value(float a, float b) { return a < b || a != a ? a : b; }
   GPUNN_HD static float slope(int operand, float a, float b) {
-    if (a == b) return 0.5f;
-    return (a < b) == (operand == 0) ? 1.0f : 0.0f;
+    const float mine = operand == 0 ? a : b, other = operand == 0 ? b : a;
+    return mine < other ? 1.0f : mine > other ? 0.0f : 0.5f;
   }
 };
 

@@ -29,7 +29,8 @@ constexpr BroadcastShape broadcast_shape(std::span<const std::int64_t> a, std::s
 // broadcast.
 void binary(Gpu gpu, Binary kind, const BroadcastShape& shape, const float* a, const float* b, float* y);
 // d[i] (shape of y) = dy[i] * the derivative for operand 0 (a) or 1 (b); of maximum and minimum dy goes to
-// the operand that won, half of it to each on a tie. Sum it over the broadcast axes with reduce_sum.
+// the operand that won, half of it to each on a tie or where either is NaN. Sum it over the broadcast axes
+// with reduce_sum.
 void binary_backward(Gpu gpu, Binary kind, int operand, const BroadcastShape& shape, const float* dy,
                      const float* a, const float* b, float* d);
 

@@ -33,6 +33,7 @@ struct Launch {
   void* stream = nullptr;  // a cudaStream_t
   const Target* target = nullptr;
   void* const* inputs = nullptr;  // device memory; null: absent
+  int input_count = 0;            // as the node was emitted: optional ones behind them are absent, too
   void* const* outputs = nullptr;
   void* scratch = nullptr;          // Implementation::scratch bytes, 256-byte aligned
   const void* constants = nullptr;  // Implementation::constants in device memory
@@ -44,7 +45,7 @@ struct Launch {
 
   template <class T = float>
   const T* in(int k) const {
-    return static_cast<const T*>(inputs[k]);
+    return k < input_count ? static_cast<const T*>(inputs[k]) : nullptr;
   }
   template <class T = float>
   T* out(int k) const {

@@ -89,6 +89,7 @@ Launch BoundNodes::launch_on(cudaStream_t stream, Libraries& libraries) const {
 Launch BoundNodes::launch_of(const Step& step, cudaStream_t stream) const {
   Launch launch = launch_on(stream, libraries_of(step));
   launch.inputs = step.inputs.data();
+  launch.input_count = static_cast<int>(step.inputs.size());
   launch.outputs = step.outputs.data();
   launch.accumulate = step.accumulate;
   launch.constants = step.constants.data();

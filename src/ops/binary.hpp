@@ -20,7 +20,7 @@ struct BinaryAttrs {
 };
 
 // The gradient for operand `operand` (0 = a, 1 = b). maximum and minimum send dy to the operand that won, and
-// half of it to each on a tie.
+// half of it to each on a tie or where either is NaN.
 struct BinaryBackwardAttrs {
   Binary kind = Binary::add;
   int operand = 0;

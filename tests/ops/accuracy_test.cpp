@@ -11,12 +11,14 @@ using ops::Accuracy;
 using ops::AccuracyAttrs;
 
 std::vector<double> result(Accuracy kind, const Operand& predictions, const Operand& labels,
-                           const std::optional<Operand>& weights = std::nullopt) {
+                           const std::optional<Operand>& weights = std::nullopt,
+                           const std::string& refused = {}) {
   Check done;
   const ValueId pair = done.graph.emit1(
       "accuracy", {done.input(predictions), done.input(labels), weights ? done.input(*weights) : kNoValue},
       AccuracyAttrs{kind});
   done.terms = 4;
+  done.refused = refused;
   done.run();
   return done.reference(pair);
 }
@@ -40,7 +42,10 @@ TEST(Accuracy, WeightsAreSummed) {
 TEST(Accuracy, ManyRows) {
   result(Accuracy::sparse_categorical, distinct({101, 10}), classes({101}, 10), uniform({101}, 0, 1));
   result(Accuracy::categorical, distinct({101, 10}), distinct({101, 10}, 2));
-  result(Accuracy::sparse_categorical, distinct({7, 5, 3}), classes({7, 5}, 3), uniform({7}, 0.1, 1));
+  result(Accuracy::sparse_categorical, distinct({7, 5, 3}), classes({7, 5}, 3), uniform({7, 5}, 0.1, 1));
+  // Weights of samples are spread over their vectors by loss_weights first.
+  result(Accuracy::sparse_categorical, distinct({7, 5, 3}), classes({7, 5}, 3), uniform({7}, 0.1, 1),
+         "weights on cuda must be one for each vector");
 }
 
 TEST(Accuracy, OutOfRangeAndNaNAreMisses) {

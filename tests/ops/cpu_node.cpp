@@ -39,13 +39,13 @@ class Buffer {
   std::size_t size_, start_ = 0;
 };
 
-class NodeRun {
+class NodeOnCpu {
  public:
-  NodeRun(const Graph& graph, const Node& node, std::int64_t slice_rows, const cpu::StepState& step)
+  NodeOnCpu(const Graph& graph, const Node& node, std::int64_t slice_rows, const cpu::StepState& step)
       : graph_(graph), node_(node), storage_(graph.call(node)), slice_rows_(slice_rows), step_(step) {}
 
-  CpuRun run(const std::vector<std::vector<double>>& inputs, unsigned accumulate,
-             const std::vector<std::vector<double>>& old) {
+  NodeRun run(const std::vector<std::vector<double>>& inputs, unsigned accumulate,
+              const std::vector<std::vector<double>>& old) {
     storage_.call.accumulates = accumulate;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       inputs_.emplace_back(encode(inputs[k], storage_.inputs[k].dtype));
@@ -143,9 +143,9 @@ class NodeRun {
     }
   }
 
-  CpuRun collect(const cpu::Implementation& chosen, bool sliced,
-                 const std::vector<std::vector<double>>& inputs) {
-    CpuRun result{.implementation = chosen.name, .sliced = sliced, .outputs = {}, .inputs = {}};
+  NodeRun collect(const cpu::Implementation& chosen, bool sliced,
+                  const std::vector<std::vector<double>>& inputs) {
+    NodeRun result{.implementation = chosen.name, .sliced = sliced, .outputs = {}, .inputs = {}};
     for (std::size_t k = 0; k < outputs_.size(); ++k) {
       EXPECT_TRUE(outputs_[k].intact()) << "output " << k << " of " << node_.op->name;
       result.outputs.push_back(decode(outputs_[k].content(), storage_.outputs[k].dtype));
@@ -171,6 +171,11 @@ class NodeRun {
 };
 
 }  // namespace
+
+std::vector<OtherBackend>& other_backends() {
+  static std::vector<OtherBackend> backends;
+  return backends;
+}
 
 std::vector<std::byte> encode(const std::vector<double>& values, Dtype dtype) {
   std::vector<std::byte> bytes(values.size() * size_of(dtype));
@@ -201,10 +206,10 @@ std::vector<double> decode(const std::vector<std::byte>& bytes, Dtype dtype) {
   return values;
 }
 
-CpuRun run_on_cpu(const Graph& graph, const Node& node, const std::vector<std::vector<double>>& inputs,
-                  std::int64_t slice_rows, const cpu::StepState& step, unsigned accumulate,
-                  const std::vector<std::vector<double>>& old) {
-  return NodeRun(graph, node, slice_rows, step).run(inputs, accumulate, old);
+NodeRun run_on_cpu(const Graph& graph, const Node& node, const std::vector<std::vector<double>>& inputs,
+                   std::int64_t slice_rows, const cpu::StepState& step, unsigned accumulate,
+                   const std::vector<std::vector<double>>& old) {
+  return NodeOnCpu(graph, node, slice_rows, step).run(inputs, accumulate, old);
 }
 
 }  // namespace gpunn::testing

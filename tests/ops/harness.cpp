@@ -5,7 +5,6 @@
 #include <numeric>
 #include <set>
 
-#include "cpu_node.hpp"
 #include "gpunn/random.hpp"
 #include "tests/reference/interpreter.hpp"
 
@@ -74,7 +73,7 @@ Operand constant(Operand operand) {
 }
 
 void expect_near(const std::vector<double>& got, const std::vector<double>& want, double tolerance,
-                 bool mostly_zero) {
+                 bool mostly_zero, double of) {
   ASSERT_EQ(got.size(), want.size());
   std::vector<double> difference;
   std::vector<double> finite;
@@ -89,7 +88,7 @@ void expect_near(const std::vector<double>& got, const std::vector<double>& want
     difference.push_back(got[i] - want[i]);
     zeros += want[i] == 0 ? 1 : 0;
   }
-  EXPECT_LE(norm(difference), tolerance * norm(finite) + 1e-37)
+  EXPECT_LE(norm(difference), tolerance * (norm(finite) + of) + 1e-37)
       << "relative error " << norm(difference) / norm(finite);
   EXPECT_TRUE(mostly_zero || finite.size() < 10 || zeros * 10 < finite.size() * 9)
       << "mistrusted: " << zeros << " of " << finite.size() << " expected numbers are zero";
@@ -164,44 +163,82 @@ void Check::compare_node(const Node& node, const Values& inputs, const Values& w
     for (const unsigned accumulate : accumulations) {
       SCOPED_TRACE(node.op->name + " in slices of " + std::to_string(rows) + ", adding to outputs " +
                    std::to_string(accumulate));
-      Values old, expected = want;
-      for (std::size_t k = 0; k < want.size(); ++k) {
-        old.push_back(random(static_cast<std::int64_t>(want[k].size()), {5, kOldStream, 0}, -1, 1));
-        if ((accumulate >> k & 1u) == 0) continue;
-        for (std::size_t e = 0; e < old[k].size(); ++e) expected[k][e] += old[k][e];
-      }
-      const CpuRun got =
-          run_on_cpu(graph, node, with_opaque(node, inputs, rows), rows, step, accumulate, old);
+      const Expected expected = onto_others(want, accumulate);
+      const NodeRun got =
+          run_on_cpu(graph, node, with_opaque(node, inputs, rows), rows, step, accumulate, expected.old);
       implementations_.emplace(node.op->name, got.implementation);
-      for (std::size_t k = 0; k < want.size(); ++k) {
-        if (node.op->opaque >> k & 1u) opaque_[{node.outputs[k], rows}] = got.outputs[k];
+      keep_opaque(node, got.outputs, rows);
+      compare_run(node, got, expected, changed);
+    }
+  }
+  compare_others(node, inputs, want, changed, accumulations);
+}
+
+void Check::compare_others(const Node& node, const Values& inputs, const Values& want, const Values& changed,
+                           const std::set<unsigned>& accumulations) {
+  for (std::size_t i = 0; i < other_backends().size(); ++i) {
+    const OtherBackend& other = other_backends()[i];
+    const std::int64_t maker = -1 - static_cast<std::int64_t>(i);
+    for (const unsigned accumulate : accumulations) {
+      SCOPED_TRACE(node.op->name + " on " + other.name + ", adding to outputs " + std::to_string(accumulate));
+      const Expected expected = onto_others(want, accumulate);
+      std::optional<NodeRun> got;
+      try {
+        got = other.run(graph, node, with_opaque(node, inputs, maker), step, accumulate, expected.old);
+      } catch (const ShapeError& error) {
+        if (refused.empty() || std::string(error.what()).find(refused) == std::string::npos) throw;
       }
-      compare_run(node, got.outputs, expected, got.inputs, changed);
+      if (!got) continue;
+      SCOPED_TRACE(got->implementation);
+      keep_opaque(node, got->outputs, maker);
+      compare_run(node, *got, expected, changed);
     }
   }
 }
 
-// What the CPU keeps for itself it gets from itself, made in slices of the same size.
-Check::Values Check::with_opaque(const Node& node, Values inputs, std::int64_t rows) const {
+// What a backend keeps for itself it gets from itself, made in slices of the same size. One that left the
+// making to the backend before it, as it would do the same, gets that one's.
+Check::Values Check::with_opaque(const Node& node, Values inputs, std::int64_t maker) const {
   for (std::size_t k = 0; k < inputs.size(); ++k) {
-    if (const auto own = opaque_.find({node.inputs[k], rows}); own != opaque_.end()) inputs[k] = own->second;
+    auto own = opaque_.find({node.inputs[k], maker});
+    for (std::int64_t m = maker + 1; own == opaque_.end() && m < 0; ++m)
+      own = opaque_.find({node.inputs[k], m});
+    if (own != opaque_.end()) inputs[k] = own->second;
   }
   return inputs;
 }
 
-void Check::compare_run(const Node& node, const Values& outputs, const Values& expected, const Values& inputs,
+void Check::keep_opaque(const Node& node, const Values& outputs, std::int64_t maker) {
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    if (node.op->opaque >> k & 1u) opaque_[{node.outputs[k], maker}] = outputs[k];
+  }
+}
+
+Check::Expected Check::onto_others(const Values& want, unsigned accumulate) {
+  Expected expected{.old = {}, .outputs = want};
+  for (std::size_t k = 0; k < want.size(); ++k) {
+    const bool adds = accumulate >> k & 1u;
+    const auto size = static_cast<std::int64_t>(want[k].size());
+    expected.old.push_back(adds ? random(size, {5, kOldStream, 0}, -1, 1) : std::vector<double>{});
+    for (std::size_t e = 0; e < expected.old[k].size(); ++e) expected.outputs[k][e] += expected.old[k][e];
+  }
+  return expected;
+}
+
+void Check::compare_run(const Node& node, const NodeRun& got, const Expected& expected,
                         const Values& changed) {
   const double tolerance = 4 * std::sqrt(std::max(terms, 1.0)) * kFloatRounding;
-  for (std::size_t k = 0; k < outputs.size(); ++k) {
+  for (std::size_t k = 0; k < got.outputs.size(); ++k) {
     SCOPED_TRACE("output " + std::to_string(k));
     if (node.op->opaque >> k & 1u) continue;
     const bool whole_numbers = graph.spec(node.outputs[k]).dtype != Dtype::f32;
-    expect_near(outputs[k], expected[k], whole_numbers ? 0 : tolerance, mostly_zero || whole_numbers);
+    expect_near(got.outputs[k], expected.outputs[k], whole_numbers ? 0 : tolerance,
+                mostly_zero || whole_numbers, norm(expected.old[k]));
   }
-  for (std::size_t k = 0; k < inputs.size(); ++k) {
+  for (std::size_t k = 0; k < got.inputs.size(); ++k) {
     if ((node.op->mutates >> k & 1u) == 0 || node.inputs[k] == kNoValue) continue;
     SCOPED_TRACE("changed input " + std::to_string(k));
-    expect_near(inputs[k], changed[k], tolerance, mostly_zero);
+    expect_near(got.inputs[k], changed[k], tolerance, mostly_zero);
   }
 }
 
@@ -256,6 +293,7 @@ Check check(const OpCase& the_case) {
   Check check;
   check.terms = the_case.terms;
   check.mostly_zero = the_case.mostly_zero;
+  check.refused = the_case.refused;
   ValueIds inputs;
   for (const auto& operand : the_case.inputs) inputs.push_back(operand ? check.input(*operand) : kNoValue);
   ValueIds wrt;

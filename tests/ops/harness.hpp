@@ -1,7 +1,9 @@
-// Every op through the same mill: shapes, the CPU against the reference, gradients against differences.
+// Every op through the same mill: shapes, the CPU and the software CUDA device against the reference,
+// gradients against differences.
 //
 // A Check holds a graph and the values of its inputs. run() computes it on the reference in double and, node
-// by node, on the CPU from the same inputs (rounded to float), cut into slices of several sizes. Outputs are
+// by node, from the same inputs (rounded to float) on the CPU, cut into slices of several sizes, and on the
+// other backends of the build (cpu_node.hpp), at once. Outputs are
 // overwritten on memory full of NaN and, where the op can, added onto other content; guards around every
 // buffer find what is written beside it. What an op keeps for its own other half (OpDef::opaque) is handed
 // on, not compared.
@@ -10,9 +12,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "cpu_node.hpp"
 #include "gpunn/cpu.hpp"
 #include "gpunn/graph.hpp"
 
@@ -41,6 +45,7 @@ class Check {
   // The longest sum in the graph: float results may be off by 4 * sqrt(terms) * 2^-24 of their norm.
   double terms = 1;
   bool mostly_zero = false;  // results are expected to be; else a comparison of zeros is mistrusted
+  std::string refused = {};  // what other backends than the CPU say in refusing this form of the op
 
   ValueId input(const Operand& operand);
 
@@ -55,21 +60,28 @@ class Check {
   std::vector<double> reference(ValueId id) const {
     return results_.contains(id) ? results_.at(id) : inputs_.at(id);
   }
-  // After run(): the name of the implementation that computed the first node of that op.
+  // After run(): the name of the implementation that computed the first node of that op on the CPU.
   std::string implementation(const std::string& op) const;
 
  private:
   using Values = std::vector<std::vector<double>>;
   void compare_nodes();
   void compare_node(const Node& node, const Values& inputs, const Values& want, const Values& changed);
-  Values with_opaque(const Node& node, Values inputs, std::int64_t rows) const;
-  void compare_run(const Node& node, const Values& outputs, const Values& expected, const Values& inputs,
-                   const Values& changed);
+  void compare_others(const Node& node, const Values& inputs, const Values& want, const Values& changed,
+                      const std::set<unsigned>& accumulations);
+  Values with_opaque(const Node& node, Values inputs, std::int64_t maker) const;
+  void keep_opaque(const Node& node, const Values& outputs, std::int64_t maker);
+  struct Expected {
+    Values old, outputs;  // what outputs hold beforehand, and afterwards
+  };
+  static Expected onto_others(const Values& want, unsigned accumulate);
+  void compare_run(const Node& node, const NodeRun& got, const Expected& expected, const Values& changed);
   void compare_with_differences(std::size_t forward_nodes, ValueId loss, const ValueIds& wrt,
                                 const ValueIds& gradients);
 
   std::map<ValueId, std::vector<double>> inputs_, results_;
-  std::map<std::pair<ValueId, std::int64_t>, std::vector<double>> opaque_;  // by slice rows
+  std::map<std::pair<ValueId, std::int64_t>, std::vector<double>>
+      opaque_;  // by maker: rows of a slice, or -1 - i for the i-th other backend
   std::map<std::string, std::string> implementations_;
 };
 
@@ -83,6 +95,7 @@ struct OpCase {
   std::vector<int> wrt = {};  // the inputs whose gradients are checked against differences
   bool loss = false;          // the op's first output is (sum, weight)
   bool mostly_zero = false;
+  std::string refused = {};
 };
 // Returns the check, for further questions.
 Check check(const OpCase& the_case);
@@ -91,8 +104,9 @@ Check check(const OpCase& the_case);
 void expect_shape_error(const std::string& op, const Attrs& attrs, const std::vector<Spec>& inputs,
                         const std::string& what);
 
-// Fails unless |got - want| <= tolerance * |want|, in the 2-norm, with NaN and infinities at the same places.
+// Fails unless |got - want| <= tolerance * (|want| + of), in the 2-norm, with NaN and infinities at the same
+// places. `of`: the norm of what a sum may have cancelled.
 void expect_near(const std::vector<double>& got, const std::vector<double>& want, double tolerance,
-                 bool mostly_zero = false);
+                 bool mostly_zero = false, double of = 0);
 
 }  // namespace gpunn::testing

@@ -26,7 +26,9 @@ TEST(SoftmaxCrossEntropy, SparseAndDenseLabels) {
 }
 
 TEST(SoftmaxCrossEntropy, MoreAxesWithBothFormsOfWeights) {
-  check(loss(uniform({4, 3, 5}, -2, 2), classes({4, 3}, 5), uniform({4}, 0.1, 2, 3)));
+  OpCase of_samples = loss(uniform({4, 3, 5}, -2, 2), classes({4, 3}, 5), uniform({4}, 0.1, 2, 3));
+  of_samples.refused = "weights on cuda must be one for each vector";  // loss_weights spreads them first
+  check(of_samples);
   check(loss(uniform({4, 3, 5}, -2, 2), classes({4, 3}, 5), uniform({4, 3}, 0.1, 2, 3)));
 }
 

@@ -40,7 +40,7 @@ struct ModelOptions {
   // true: a device that is named here and cannot be had is a DeviceError, and so is a product or convolution
   // that cuBLASLt or cuDNN should compute and cannot; it names op, layer, shapes and reason. false: a
   // warning, and the cpu, or a kernel of ours. "auto" takes the cpu where there is no GPU, with a line in the
-  // log.
+  // log; where there is a driver or a GPU that cannot be used, `strict` makes that an error, too.
   bool strict = false;
   int threads = 0;         // 0: as many as the process may use. The results do not depend on it.
   std::uint64_t seed = 0;  // of initial weights, dropout and, unless fit() is given another, shuffling

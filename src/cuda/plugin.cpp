@@ -1,11 +1,13 @@
-// What libgpunn calls after loading this library: checks that they belong together and that there is a
-// device, and registers the devices.
+// What libgpunn calls after loading this library: checks that they belong together and that devices can be
+// used, and registers those.
 
 #include <cuda_runtime_api.h>
 
 #include <string>
 
 #include "gpunn/export.hpp"
+#include "gpunn/log.hpp"
+#include "src/cuda/architectures.hpp"
 #include "src/cuda/backend.hpp"
 
 namespace gpunn::cuda {
@@ -29,12 +31,22 @@ std::string register_devices() {
     return "the NVIDIA driver is for CUDA " + version(driver) + ", but CUDA " + version(runtime) +
            " is needed";
   }
+  if (status == cudaErrorNoDevice) return {};  // nothing is wrong, and nothing registered
   if (status != cudaSuccess) return cudaGetErrorString(status);
-  if (count == 0) return "there is no CUDA device";
+  std::string unusable;
   for (int ordinal = 0; ordinal < count; ++ordinal) {
-    register_backend("cuda:" + std::to_string(ordinal), make_backend(ordinal));
+    const std::string name = "cuda:" + std::to_string(ordinal);
+    int major = 0, minor = 0;
+    static_cast<void>(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal));
+    static_cast<void>(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal));
+    const std::string why_not = why_not_on(GPUNN_CUDA_ARCHITECTURES, name, major, minor);
+    if (why_not.empty()) {
+      register_backend(name, make_backend(ordinal));
+    } else {
+      unusable += (unusable.empty() ? "" : "; ") + why_not;
+    }
   }
-  return {};
+  return unusable;
 }
 
 }  // namespace

@@ -39,12 +39,13 @@ std::string call_plugin(const char* entry) {
   return problem == nullptr ? std::string() : std::string(problem);
 }
 
-std::string load_cuda() {
+CudaProblem load_cuda() {
   // The driver first: the backend pulls in large libraries, which a machine without a GPU need not have.
   void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-  if (driver == nullptr) return "no NVIDIA driver (libcuda.so.1) is installed";
+  if (driver == nullptr) return {.reason = "no NVIDIA driver (libcuda.so.1) is installed"};
   dlclose(driver);
-  return call_plugin("gpunn_cuda_register");
+  const std::string reason = call_plugin("gpunn_cuda_register");
+  return {.reason = reason, .broken = !reason.empty()};
 }
 
 bool is_registered(std::string_view device) {
@@ -54,9 +55,9 @@ bool is_registered(std::string_view device) {
 
 }  // namespace
 
-const std::string& why_no_cuda() {
-  static const std::string reason = load_cuda();
-  return reason;
+const CudaProblem& cuda_problem() {
+  static const CudaProblem problem = load_cuda();
+  return problem;
 }
 
 std::string resolve_device(std::string_view asked, bool strict) {
@@ -67,10 +68,16 @@ std::string resolve_device(std::string_view asked, bool strict) {
     static_cast<void>(find_backend(device));  // throws, naming what there is
   }
   const std::string wanted = automatic ? "cuda:0" : device;
-  std::string reason = why_no_cuda();
-  if (reason.empty() && is_registered(wanted)) return wanted;
-  if (reason.empty()) reason = "there is no device " + wanted;
-  if (strict && !automatic) throw DeviceError("device " + wanted + " cannot be used: " + reason);
+  const CudaProblem& problem = cuda_problem();
+  if (is_registered(wanted)) return wanted;
+  if (automatic) {
+    for (const std::string& name : backend_names()) {
+      if (name.rfind("cuda:", 0) == 0) return name;
+    }
+  }
+  const std::string reason = problem.reason.empty() ? "there is no device " + wanted : problem.reason;
+  if (strict && (!automatic || problem.broken))
+    throw DeviceError("device " + wanted + " cannot be used: " + reason);
   const std::string message = "running on the cpu: " + reason;
   log_once("device" + wanted, automatic ? LogLevel::info : LogLevel::warning, message);
   return "cpu";

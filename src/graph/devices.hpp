@@ -12,8 +12,13 @@ namespace gpunn {
 // device.
 std::string resolve_device(std::string_view asked, bool strict);
 
-// Empty when CUDA devices can be used; else the reason. Loads the CUDA backend on the first call.
-const std::string& why_no_cuda();
+// What keeps CUDA devices, or some of them, from being used.
+struct CudaProblem {
+  std::string reason;   // empty: nothing
+  bool broken = false;  // there is a driver: this is not merely a machine without a GPU
+};
+// Loads the CUDA backend on the first call.
+const CudaProblem& cuda_problem();
 
 // The device that a plan is asked for: one that there is, or the description of a GPU that is not ("h100"),
 // which can be planned for and nothing else. Loads the CUDA backend for the latter, with no driver. Throws

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gpunn/export.hpp"
 #include "gpunn/graph.hpp"
 
 namespace gpunn::ops {
@@ -36,6 +37,7 @@ struct UpdateChunk {
 };
 
 // The segments that are not frozen, cut into chunks of at most `most` elements.
-std::vector<UpdateChunk> update_chunks(const ParameterSegments& segments, std::int64_t most = kUpdateChunk);
+GPUNN_API std::vector<UpdateChunk> update_chunks(const ParameterSegments& segments,
+                                                 std::int64_t most = kUpdateChunk);
 
 }  // namespace gpunn::ops

@@ -20,7 +20,7 @@ class DevicesTest : public ::testing::Test {
   void SetUp() override {
     forget_logged_keys();
     set_log_sink([this](LogLevel, std::string_view message) { logged += std::string(message) + "\n"; });
-    if (why_no_cuda().empty()) GTEST_SKIP() << "this machine has a CUDA device";
+    if (cuda_problem().reason.empty()) GTEST_SKIP() << "this machine has a CUDA device";
   }
   void TearDown() override { set_log_sink({}); }
 
@@ -30,19 +30,19 @@ class DevicesTest : public ::testing::Test {
 TEST_F(DevicesTest, AutoIsTheCpuAndSaysWhyOnce) {
   EXPECT_EQ(resolve_device("auto", true), "cpu");
   EXPECT_EQ(resolve_device("auto", true), "cpu");
-  EXPECT_THAT(logged, HasSubstr("running on the cpu: " + why_no_cuda()));
+  EXPECT_THAT(logged, HasSubstr("running on the cpu: " + cuda_problem().reason));
   EXPECT_EQ(std::count(logged.begin(), logged.end(), '\n'), 1);
 }
 
 TEST_F(DevicesTest, CudaFallsBackAloudAndStrictRefuses) {
   EXPECT_EQ(resolve_device("cuda:1", false), "cpu");
-  EXPECT_THAT(logged, HasSubstr(why_no_cuda()));
+  EXPECT_THAT(logged, HasSubstr(cuda_problem().reason));
   try {
     resolve_device("cuda", true);
     FAIL() << "strict must throw";
   } catch (const DeviceError& error) {
     EXPECT_THAT(error.what(), HasSubstr("cuda:0"));
-    EXPECT_THAT(error.what(), HasSubstr(why_no_cuda()));
+    EXPECT_THAT(error.what(), HasSubstr(cuda_problem().reason));
   }
 }
 

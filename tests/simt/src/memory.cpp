@@ -40,12 +40,17 @@ bool closed_to_host(const Allocation& a) {
   return options().protect && a.kind == Allocation::Kind::device;
 }
 
+// A limit that was lowered since may be below what is used.
+std::size_t free_of(const Device& device) {
+  const std::size_t limit = options().device_memory;
+  return limit > device.used ? limit - device.used : 0;
+}
+
 cudaError_t new_allocation(void** p, std::size_t n, Allocation::Kind kind, bool usable = true) {
   if (p == nullptr) return cudaErrorInvalidValue;
   Runtime& rt = runtime();
   Device& device = rt.current();
-  if (kind == Allocation::Kind::device && n > options().device_memory - device.used)
-    return cudaErrorMemoryAllocation;
+  if (kind == Allocation::Kind::device && n > free_of(device)) return cudaErrorMemoryAllocation;
   Allocation a{n, kind, current_device(), nullptr, usable, false};
   char* user = nullptr;
   if (!allocate(n, a, user)) return cudaErrorMemoryAllocation;
@@ -268,7 +273,7 @@ cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return call("cudaMemGetInfo", [&] {
     *total = options().device_memory;
-    *free = *total - runtime().current().used;
+    *free = free_of(runtime().current());
     return cudaSuccess;
   });
 }

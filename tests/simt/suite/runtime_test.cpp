@@ -426,6 +426,14 @@ TEST(Device, MemoryEnds) {
   void *p = nullptr, *q = nullptr;
   CHECK_CUDA(cudaMalloc(&p, 900 << 10));
   EXPECT_EQ(cudaMalloc(&q, 200 << 10), cudaErrorMemoryAllocation);
+  o.device_memory = 100 << 10;  // less than is used already
+  simt::set_options(o);
+  EXPECT_EQ(cudaMalloc(&q, 1), cudaErrorMemoryAllocation);
+  std::size_t free = 1, total = 0;
+  CHECK_CUDA(cudaMemGetInfo(&free, &total));
+  EXPECT_EQ(free, 0u);
+  o.device_memory = 1 << 20;
+  simt::set_options(o);
   CHECK_CUDA(cudaFree(p));
   CHECK_CUDA(cudaMalloc(&q, 200 << 10));
   CHECK_CUDA(cudaFree(q));

@@ -12,6 +12,7 @@
 #include "simt/libraries.hpp"
 #include "simt/simt.hpp"
 #include "tests/cuda/devices.hpp"
+#include "tests/gpu/networks.hpp"
 #include "tests/support/trained.hpp"
 
 namespace gpunn {
@@ -98,6 +99,11 @@ TEST_F(CudaTraining, FeedForwardFollowsTheCpu) {
 
 TEST_F(CudaTraining, ConvolutionalFollowsTheCpu) {
   expect_close(train_cnn("sim"), train_cnn("cpu"));
+}
+
+// The example's network in full, as tests/gpu trains it on a GPU; the others here are smaller.
+TEST_F(CudaTraining, TheConvolutionalExampleFollowsTheCpu) {
+  expect_close(tests::trace_cnn("sim", kSteps), tests::trace_cnn("cpu", kSteps));
 }
 
 TEST_F(CudaTraining, EmbeddingFollowsTheCpu) {

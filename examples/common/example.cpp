@@ -189,12 +189,15 @@ int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Resu
     model.save(flags.save);
     std::fprintf(stderr, "saved the model to %s\n", flags.save.c_str());
   }
-  if (history.interrupted) {
-    std::fprintf(stderr, "interrupted after %lld steps\n", static_cast<long long>(model.steps()));
-    return kInterrupted;
+  if (!stop.stopped()) {
+    const gpunn::Logs result = model.evaluate(data.test, {.stop = &stop.flag()});
+    if (!stop.stopped()) {
+      report(result, history, also);
+      return 0;
+    }
   }
-  report(model.evaluate(data.test), history, also);
-  return 0;
+  std::fprintf(stderr, "interrupted after %lld steps\n", static_cast<long long>(model.steps()));
+  return kInterrupted;
 }
 
 }  // namespace example

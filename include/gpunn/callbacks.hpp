@@ -37,7 +37,7 @@ class GPUNN_API History {
   const std::vector<Logs>& epochs() const { return epochs_; }
   bool empty() const { return epochs_.empty(); }
 
-  bool interrupted = false;  // FitOptions::stop was set: the last epoch is not in the history
+  bool interrupted = false;  // FitOptions::stop was set: the epoch it cut short is not in the history
   std::int64_t samples = 0;  // trained on
   double seconds = 0;        // spent training, without validation
   void add(Logs logs) { epochs_.push_back(std::move(logs)); }
@@ -52,7 +52,8 @@ class GPUNN_API Callback {
   virtual ~Callback();
   virtual void on_train_begin(Model&) {}
   virtual void on_epoch_begin(Model&, int /*epoch*/) {}
-  // After every `steps_per_execution` steps, if wants_batches(); the logs are averages of the epoch so far.
+  // After every `steps_per_execution` steps and after the last of an epoch, if wants_batches(); the logs are
+  // averages of the epoch so far.
   virtual void on_train_batch_end(Model&, std::int64_t /*batch*/, const Logs&) {}
   virtual void on_epoch_end(Model&, int /*epoch*/, const Logs&) {}
   virtual void on_train_end(Model&) {}
@@ -63,11 +64,14 @@ using CallbackPtr = std::shared_ptr<Callback>;
 struct EarlyStoppingOptions {
   std::string monitor = "val_loss";
   double min_delta = 0;
-  int patience = 0;                   // stops after so many epochs in a row without improvement; 0 is 1
-  bool restore_best_weights = false;  // when it stops fit(), not when the epochs simply end
-  int start_from_epoch = 0;
+  int patience = 0;  // stops after so many epochs in a row without improvement; 0 is 1
+  // When fit() returns, whatever ended it: the weights of the best epoch go back into the model, those of the
+  // first one that was looked at if none was better than another.
+  bool restore_best_weights = false;
+  int start_from_epoch = 0;  // earlier ones are not looked at
 };
-// Stops when the monitored value no longer falls (rises, for names that contain "acc").
+// Stops when the monitored value no longer falls (rises, for names that contain "acc"). A fit() that does not
+// measure it is told so once.
 GPUNN_API CallbackPtr EarlyStopping(EarlyStoppingOptions options = {});
 
 struct ModelCheckpointOptions {
@@ -75,7 +79,10 @@ struct ModelCheckpointOptions {
   bool save_best_only = false;
   bool save_weights_only = false;
 };
-// Saves after each epoch; "{epoch}" in the path becomes its number, from 1.
+// Saves after each epoch. In the path "{epoch}" becomes its number, from 1, and the name of a log its value;
+// either may say how, as in Python: "{epoch:02d}-{val_loss:.2f}.safetensors". Two braces stand for one.
+// Throws UsageError for what is between braces otherwise: a name that the logs do not have after the first
+// epoch.
 GPUNN_API CallbackPtr ModelCheckpoint(std::filesystem::path path, ModelCheckpointOptions options = {});
 
 // One line of CSV per epoch. Throws FileError when the file cannot be written.

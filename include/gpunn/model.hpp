@@ -59,7 +59,8 @@ struct TrainingOptions {
   Optimizer optimizer = SGD();
   Loss loss = {};
   std::vector<Metric> metrics = {};
-  int steps_per_execution = 1;  // batch callbacks and interruption act between so many steps
+  // Batch callbacks and interruption act after so many steps, and after the last of an epoch.
+  int steps_per_execution = 1;
 };
 
 enum class Verbose : std::uint8_t {
@@ -86,7 +87,8 @@ struct FitOptions {
   int prefetch = 2;                        // batches read ahead for data that is not in memory; 0: none
   bool check_data = true;  // refuse NaN and infinities (DataError naming the row); labels are always checked
   bool terminate_on_nan = false;            // throw Diverged when the loss is no longer finite, else warn
-  const std::atomic<bool>* stop = nullptr;  // set it to end fit() after the step in progress (StopOnSignal)
+  const std::atomic<bool>* stop = nullptr;  // set it to end fit() after the step in progress, also of a
+                                            // validation (StopOnSignal)
 };
 
 struct EvaluateOptions {
@@ -94,6 +96,7 @@ struct EvaluateOptions {
   Verbose verbose = Verbose::silent;
   int prefetch = 2;
   bool check_data = true;
+  const std::atomic<bool>* stop = nullptr;  // set it to end evaluate(): the logs are of the steps until then
 };
 
 struct PredictOptions {

@@ -147,15 +147,23 @@ void BatchReader::add_field(const Field& field, const Shape& wanted, FieldRule r
                          " per sample, where the model has ", wanted),
                      options_.where);
   }
-  // Bytes in memory go to the step as they are; the loader makes floats of others.
-  const bool bytes = resident_ && field.dtype == Dtype::u8 && rule.dtype == Dtype::f32;
+  // Inputs that are bytes in memory go to the step as they are; the loader makes floats of others. Labels are
+  // converted once, here, and checked as what they become.
+  const bool input = formats_.size() < inputs_;
+  const bool bytes = resident_ && input && field.dtype == Dtype::u8 && rule.dtype == Dtype::f32;
   formats_.push_back({wanted, bytes ? Dtype::u8 : rule.dtype, bytes ? field.scale : 1.0f});
   rules_.push_back(std::move(rule));
 }
 
 void BatchReader::convert_columns(std::span<const Tensor> columns) {
   for (std::size_t k = 0; k < formats_.size(); ++k) {
-    columns_.push_back(columns[k].to(formats_[k].dtype));  // the same tensor where the dtype is right
+    const Dtype wanted = formats_[k].dtype;
+    Tensor column = columns[k];
+    if (column.dtype() == Dtype::u8 && wanted != Dtype::u8) {  // the values that the loader would deliver
+      column = Tensor(column.shape(), Dtype::f32);
+      deliver(loader_.fields()[k], column.shape()[0], columns[k].bytes(), column.bytes());
+    }
+    columns_.push_back(column.to(wanted));  // the same tensor where the dtype is right
     bases_[k] = columns_[k].bytes();
   }
 }

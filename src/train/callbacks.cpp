@@ -9,6 +9,7 @@
 #include "gpunn/model.hpp"
 #include "src/core/log.hpp"
 #include "src/core/text.hpp"
+#include "src/train/path_pattern.hpp"
 
 namespace gpunn {
 
@@ -54,26 +55,31 @@ class Monitor {
   Monitor(std::string name, double min_delta)
       : name_(std::move(name)), rises_(name_.find("acc") != std::string::npos), min_delta_(min_delta) {}
 
-  void reset() { best_ = rises_ ? -INFINITY : INFINITY; }
+  void forget_best() { best_ = rises_ ? -INFINITY : INFINITY; }
+  void begin_fit() { told_ = false; }
 
+  // Tells it once per fit if not.
+  bool measured(const Logs& logs) {
+    if (logs.contains(name_)) return true;
+    if (!told_) log_warning(cat("a callback monitors '", name_, "', which this fit() does not measure"));
+    told_ = true;
+    return false;
+  }
+
+  // REQUIRES: measured(logs).
   bool improves(const Logs& logs) {
-    if (!logs.contains(name_)) {
-      log_once("monitor " + name_, LogLevel::warning,
-               cat("a callback monitors '", name_, "', which this fit() does not measure"));
-      return false;
-    }
     const double value = logs[name_];
     if (rises_ ? !(value - min_delta_ > best_) : !(value + min_delta_ < best_)) return false;
     best_ = value;
     return true;
   }
-  bool measured(const Logs& logs) const { return logs.contains(name_); }
 
  private:
   std::string name_;
   bool rises_;
   double min_delta_;
-  double best_ = 0;
+  double best_ = rises_ ? -INFINITY : INFINITY;
+  bool told_ = false;
 };
 
 class EarlyStoppingCallback final : public Callback {
@@ -82,25 +88,28 @@ class EarlyStoppingCallback final : public Callback {
       : options_(std::move(options)), monitor_(options_.monitor, std::abs(options_.min_delta)) {}
 
   void on_train_begin(Model&) override {
-    monitor_.reset();
+    monitor_.begin_fit();
+    monitor_.forget_best();
     waited_ = 0;
     best_weights_.clear();
   }
 
   void on_epoch_end(Model& model, int epoch, const Logs& logs) override {
-    if (epoch < options_.start_from_epoch) return;
-    if (monitor_.improves(logs)) {
-      waited_ = 0;
-      if (options_.restore_best_weights) remember(model);
-      return;
-    }
-    if (!monitor_.measured(logs) || ++waited_ < std::max(options_.patience, 1)) return;
-    model.stop_training();
+    if (!monitor_.measured(logs) || epoch < options_.start_from_epoch) return;
+    const bool better = monitor_.improves(logs);
+    if (better || best_weights_.empty()) remember(model);  // the first, whatever it is worth
+    waited_ = better ? 0 : waited_ + 1;
+    if (!better && waited_ >= options_.patience && epoch > 0) model.stop_training();
+  }
+
+  void on_train_end(Model& model) override {
     restore(model);
+    best_weights_.clear();
   }
 
  private:
   void remember(const Model& model) {
+    if (!options_.restore_best_weights) return;
     for (const std::string& name : model.weight_names()) best_weights_[name] = model.weight(name).clone();
   }
   void restore(Model& model) const {
@@ -118,23 +127,20 @@ class EarlyStoppingCallback final : public Callback {
 
 class ModelCheckpointCallback final : public Callback {
  public:
-  ModelCheckpointCallback(std::filesystem::path path, ModelCheckpointOptions options)
-      : path_(std::move(path)), options_(std::move(options)), monitor_(options_.monitor, 0) {
-    monitor_.reset();
-  }
+  ModelCheckpointCallback(const std::filesystem::path& path, ModelCheckpointOptions options)
+      : path_(path.string()), options_(std::move(options)), monitor_(options_.monitor, 0) {}
+
+  // The best so far stays, as in Keras: a second fit() must not write over a better model of the first.
+  void on_train_begin(Model&) override { monitor_.begin_fit(); }
 
   void on_epoch_end(Model& model, int epoch, const Logs& logs) override {
-    if (options_.save_best_only && !monitor_.improves(logs)) return;
-    std::string path = path_.string();
-    const std::string mark = "{epoch}";
-    if (const auto at = path.find(mark); at != std::string::npos) {
-      path.replace(at, mark.size(), std::to_string(epoch + 1));
-    }
+    if (options_.save_best_only && !(monitor_.measured(logs) && monitor_.improves(logs))) return;
+    const std::string path = path_.fill(epoch + 1, logs);
     options_.save_weights_only ? model.save_weights(path) : model.save(path);
   }
 
  private:
-  std::filesystem::path path_;
+  train::PathPattern path_;
   ModelCheckpointOptions options_;
   Monitor monitor_;
 };
@@ -192,7 +198,7 @@ CallbackPtr EarlyStopping(EarlyStoppingOptions options) {
 }
 
 CallbackPtr ModelCheckpoint(std::filesystem::path path, ModelCheckpointOptions options) {
-  return std::make_shared<ModelCheckpointCallback>(std::move(path), std::move(options));
+  return std::make_shared<ModelCheckpointCallback>(path, std::move(options));
 }
 
 CallbackPtr CSVLogger(std::filesystem::path path) {

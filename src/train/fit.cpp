@@ -1,10 +1,8 @@
 #include "src/train/fit.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "src/core/log.hpp"
 #include "src/core/text.hpp"
@@ -102,13 +100,18 @@ class Stepper {
   BatchShape batch_;  // what executable_ is for
 };
 
-// Runs all batches of `reader` through evaluation steps.
-void evaluate_all(ModelState& state, BatchReader& reader, Averages& averages, Progress* progress) {
+bool is_set(const std::atomic<bool>* flag) {
+  return flag != nullptr && flag->load(std::memory_order_relaxed);
+}
+
+// Runs all batches of `reader` through evaluation steps; false: `stop` was set meanwhile.
+bool evaluate_all(ModelState& state, BatchReader& reader, Averages& averages, Progress* progress,
+                  const std::atomic<bool>* stop) {
   averages.reset();
   reader.start_epoch(0);
   Stepper stepper(state, reader, nn::Mode::evaluate, averages);
   std::int64_t done = 0;
-  while (reader.next() > 0) {
+  while (!is_set(stop) && reader.next() > 0) {
     stepper.run(step_state(state));
     if (progress == nullptr || !progress->due(++done)) continue;
     stepper.take_results();
@@ -117,6 +120,7 @@ void evaluate_all(ModelState& state, BatchReader& reader, Averages& averages, Pr
     progress->show(done, logs);
   }
   stepper.leave();
+  return !is_set(stop);
 }
 
 void check_options(const FitOptions& o, SourceLocation where) {
@@ -183,6 +187,7 @@ class Fit {
     for (int epoch = options_.initial_epoch; epoch < options_.epochs && !state_.stop; ++epoch) {
       if (!run_epoch(epoch)) {
         history_.interrupted = true;
+        progress_.close();
         break;
       }
     }
@@ -202,10 +207,6 @@ class Fit {
   template <class F>
   void each(F&& call) {
     for (const CallbackPtr& callback : options_.callbacks) call(*callback);
-  }
-
-  bool asked_to_stop() const {
-    return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
   }
 
   // Before the clock starts.
@@ -241,7 +242,7 @@ class Fit {
     averages_.write(logs);
     if (validation_) {
       Averages averages = averages_of(state_);
-      evaluate_all(state_, *validation_, averages, nullptr);
+      if (!evaluate_all(state_, *validation_, averages, nullptr, options_.stop)) return false;
       averages.write(logs, "val_");
     }
     progress_.end_epoch(steps_, logs);
@@ -252,7 +253,8 @@ class Fit {
 
   bool run_steps(int epoch) {
     cpu::StepState step = step_state(state_);
-    std::int64_t until_pause = state_.training->steps_per_execution;
+    const std::int64_t group = state_.training->steps_per_execution;
+    std::int64_t until_pause = group;
     steps_ = 0;
     while (const std::int64_t size = reader_.next()) {
       stepper_.run(step);
@@ -260,18 +262,18 @@ class Fit {
       history_.samples += size;
       ++steps_;
       if (--until_pause > 0) continue;
-      until_pause = state_.training->steps_per_execution;
+      until_pause = group;
       if (!pause(epoch)) return false;
       if (state_.stop) return true;
       step.learning_rate = static_cast<float>(state_.learning_rate);
     }
-    return true;
+    return until_pause == group || pause(epoch);  // the last group may be a short one
   }
 
   // Between groups of steps. False: interrupted.
   bool pause(int epoch) {
     stepper_.flush();
-    if (asked_to_stop()) return false;
+    if (is_set(options_.stop)) return false;
     const bool show = progress_.due(steps_);
     if (!show && !batch_callbacks_ && !options_.terminate_on_nan) return true;
     take_results(epoch);
@@ -293,6 +295,7 @@ class Fit {
     const std::string what =
         cat("fit: the loss is no longer finite, by step ", steps_, " of epoch ", epoch + 1);
     if (options_.terminate_on_nan) throw Diverged(what, where_);
+    progress_.close();
     log_warning(what);
   }
 
@@ -344,10 +347,10 @@ Logs evaluate(ModelState& state, const DatasetPtr& data, const EvaluateOptions& 
   Averages averages = averages_of(state);
   Progress progress(options.verbose, 0, reader.batches());
   progress.begin_epoch(0);
-  evaluate_all(state, reader, averages, &progress);
+  const bool completed = evaluate_all(state, reader, averages, &progress, options.stop);
   Logs logs;
   averages.write(logs);
-  progress.end_epoch(reader.batches(), logs);
+  if (completed) progress.end_epoch(reader.batches(), logs);
   return logs;
 }
 

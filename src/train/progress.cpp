@@ -70,7 +70,6 @@ void Progress::begin_epoch(int epoch) {
   if (silent()) return;
   epoch_ = epoch;
   start_ = shown_ = Clock::now();
-  looked_ = 0;
   next_look_ = 1;
   if (verbose_ == Verbose::bar && epochs_ > 0) write(cat("Epoch ", epoch + 1, "/", epochs_, "\n"));
 }
@@ -108,10 +107,18 @@ void Progress::show(std::int64_t step, const Logs& logs) {
   if (silent()) return;
   shown_ = Clock::now();
   write(line(step, logs, false));
+  open_ = verbose_ == Verbose::bar;
 }
 
 void Progress::end_epoch(std::int64_t step, const Logs& logs) {
-  if (!silent()) write(line(step, logs, true));
+  if (silent()) return;
+  write(line(step, logs, true));
+  open_ = false;
+}
+
+void Progress::close() {
+  if (open_) write("\n");
+  open_ = false;
 }
 
 void Progress::write(const std::string& text) const {

@@ -14,6 +14,9 @@ class Progress {
  public:
   // `epochs` 0: an evaluation, without epochs.
   Progress(Verbose verbose, int epochs, std::int64_t steps, std::FILE* out = stderr);
+  ~Progress() { close(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
 
   bool silent() const { return verbose_ == Verbose::silent; }
   void begin_epoch(int epoch);
@@ -21,6 +24,8 @@ class Progress {
   bool due(std::int64_t step);
   void show(std::int64_t step, const Logs& logs);
   void end_epoch(std::int64_t step, const Logs& logs);
+  // Ends the line of an unfinished bar, so that others may write.
+  void close();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -33,10 +38,11 @@ class Progress {
   std::int64_t steps_ = 0;
   std::FILE* out_;
   Clock::time_point start_ = Clock::now(), shown_ = start_;
-  std::int64_t looked_ = 0, next_look_ = 1;  // steps between looks at the clock
+  std::int64_t next_look_ = 1;  // the step at which to look at the clock again
+  bool open_ = false;           // a bar was drawn whose line has not ended
 };
 
-// "  loss: 0.1234", four significant digits as Keras prints them.
+// " - loss: 0.1234", four decimals, or an exponent, as Keras prints them.
 std::string format_logs(const Logs& logs);
 
 }  // namespace gpunn::train

@@ -16,15 +16,16 @@ expect() {
   grep -qF -- "$text" out err || fail "does not say '$text': $*"
 }
 
-# until_epoch PID: the training there has begun; fails if it ends instead.
-until_epoch() {
-  for _ in $(seq 400); do
-    if grep -q "Epoch" out err; then return; fi
+# until_it_says PID TEXT: the program there has said so; fails if it ends instead.
+until_it_says() {
+  for _ in $(seq 1000); do
+    if grep -qF "$2" out err; then return; fi
     kill -0 "$1" || break
-    sleep 0.05
+    sleep 0.02
   done
-  fail "no training began"
+  fail "it never said '$2'"
 }
+until_epoch() { until_it_says "$1" "Epoch"; }
 
 # kill_in_training flags...: the program dies in the middle of training.
 kill_in_training() {
@@ -47,4 +48,16 @@ interrupt() {
   [ "$got" = 130 ] || fail "exit code $got after an interrupt, not 130"
   grep -q '"name": "step 0"' stopped.json && [ "$(tail -n 1 stopped.json)" = "]}" ] || fail "an interrupt left no whole trace"
   [ -s stopped.safetensors ] || fail "an interrupt saved no model"
+}
+
+# interrupt_evaluation flags...: so does Ctrl-C in the last evaluation, which must take a second or more. Nothing is reported.
+interrupt_evaluation() {
+  local got=0 pid
+  "$program" --save stopped.safetensors "$@" >out 2>err &
+  pid=$!
+  until_it_says $pid "saved the model"
+  kill -INT $pid
+  wait $pid || got=$?
+  [ "$got" = 130 ] || fail "exit code $got after an interrupt of the evaluation, not 130"
+  ! grep -q "test accuracy" err || fail "a part of the test is reported as the whole"
 }

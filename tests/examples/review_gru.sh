@@ -51,3 +51,7 @@ cp reviews/*.tsv broken
 printf '1\tgr\xFCn\n' >>broken/train.tsv
 expect 3 "train.tsv:242:2: byte 3 (0xFC) is not UTF-8" --data broken
 interrupt --data reviews --epochs 1000000
+mkdir large
+cp reviews/*.tsv large
+write_part large/test.tsv 60000
+interrupt_evaluation --data large --epochs 1

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <csignal>
+#include <thread>
 
 #include "tests/train/helpers.hpp"
 
@@ -167,6 +169,19 @@ TEST(Fit, CallbacksComeInOrder) {
   EXPECT_THAT(epochs->calls, ElementsAre("train", "epoch 0", "end 0", "epoch 1", "end 1", "done"));
 }
 
+// As in Keras: the last group of an epoch may be short, and is a group.
+TEST(Fit, AShortLastGroupIsCalledBackToo) {
+  const Table data = table(60);
+  Sequential model = ffn();
+  TrainingOptions training = binary_training();
+  training.steps_per_execution = 3;
+  model.compile(training);
+  auto recorder = std::make_shared<Recorder>(true);
+  model.fit(data.x, data.y, quietly({.epochs = 2, .batch_size = 15, .callbacks = {recorder}}));
+  EXPECT_THAT(recorder->calls, ElementsAre("train", "epoch 0", "batch 2", "batch 3", "end 0", "epoch 1",
+                                           "batch 2", "batch 3", "end 1", "done"));
+}
+
 TEST(Fit, StepsPerExecutionChangesNoBit) {
   const Table data = table(60);
   Sequential one = compiled_ffn(), many = ffn();
@@ -285,6 +300,128 @@ TEST(Fit, ASignalStopsAtTheStep) {
   EXPECT_TRUE(history.empty());
   model.fit(data.x, data.y, quietly({}));  // goes on
   EXPECT_EQ(model.steps(), 8);
+}
+
+// A group that is longer than an epoch ends with it.
+TEST(Fit, ASignalStopsBetweenEpochsOfOneGroup) {
+  class StopAt final : public Callback {
+   public:
+    explicit StopAt(std::atomic<bool>& flag) : flag_(flag) {}
+    void on_epoch_begin(Model&, int epoch) override {
+      if (epoch == 1) flag_ = true;
+    }
+
+   private:
+    std::atomic<bool>& flag_;
+  };
+  const Table data = table(100);
+  Sequential model = ffn();
+  TrainingOptions training = binary_training();
+  training.steps_per_execution = 200;
+  model.compile(training);
+  std::atomic<bool> stop = false;
+  const History history = model.fit(
+      data.x, data.y,
+      quietly({.epochs = 5, .batch_size = 10, .callbacks = {std::make_shared<StopAt>(stop)}, .stop = &stop}));
+  EXPECT_TRUE(history.interrupted);
+  EXPECT_EQ(model.steps(), 20);
+}
+
+// Data whose read number `at` asks for an end, as a Ctrl-C would.
+class StopsAtRead final : public Dataset {
+ public:
+  StopsAtRead(DatasetPtr whole, int at, std::atomic<bool>& stop)
+      : whole_(std::move(whole)), at_(at), stop_(stop) {}
+  std::int64_t size() const override { return whole_->size(); }
+  std::vector<Field> inputs() const override { return whole_->inputs(); }
+  std::vector<Field> targets() const override { return whole_->targets(); }
+  void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
+    if (++reads == at_) stop_ = true;
+    whole_->read(rows, fields);
+  }
+  mutable std::atomic<int> reads{0};
+
+ private:
+  DatasetPtr whole_;
+  int at_;
+  std::atomic<bool>& stop_;
+};
+
+TEST(Fit, ASignalDuringValidationStops) {
+  const Table data = table(100);
+  for (const int at : {2, 10, 12}) {  // in the middle, with the last batch, in the second epoch
+    Sequential model = compiled_ffn();
+    std::atomic<bool> stop = false;
+    const auto validation = std::make_shared<StopsAtRead>(data.dataset(), at, stop);
+    auto recorder = std::make_shared<Recorder>(false);
+    const History history = model.fit(data.x, data.y,
+                                      quietly({.epochs = 3,
+                                               .batch_size = 10,
+                                               .validation_data = validation,
+                                               .callbacks = {recorder},
+                                               .prefetch = 0,
+                                               .stop = &stop}));
+    EXPECT_TRUE(history.interrupted) << at;
+    EXPECT_EQ(validation->reads, at);
+    EXPECT_EQ(history.epochs().size(), at == 12 ? 1u : 0u);
+    EXPECT_EQ(model.steps(), at == 12 ? 20 : 10);
+    EXPECT_EQ(recorder->calls.back(), "done");
+  }
+}
+
+TEST(Fit, ASignalStopsAnEvaluation) {
+  const Table data = table(100);
+  Sequential model = compiled_ffn();
+  std::atomic<bool> stop = false;
+  const auto test = std::make_shared<StopsAtRead>(data.dataset(), 3, stop);
+  const Logs logs = model.evaluate(test, {.batch_size = 10, .prefetch = 0, .stop = &stop});
+  EXPECT_EQ(test->reads, 3);
+  const Logs first = model.evaluate(data.x.rows(0, 30), data.y.rows(0, 30), {.batch_size = 10});
+  EXPECT_EQ(logs["loss"], first["loss"]);
+}
+
+// What is written next, by whomever, begins on a line of its own.
+TEST(Fit, TheBarIsClosedWhateverEndsIt) {
+  class SlowData final : public Unresident {
+   public:
+    using Unresident::Unresident;
+    void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(110));  // the bar is drawn after it
+      Unresident::read(rows, fields);
+    }
+  };
+  class EndsIt final : public Callback {
+   public:
+    EndsIt(std::atomic<bool>& stop, bool fails) : stop_(stop), fails_(fails) {}
+    void on_train_batch_end(Model&, std::int64_t, const Logs&) override {
+      if (fails_) throw UsageError("enough");
+      stop_ = true;
+    }
+    void on_train_end(Model&) override { std::fputs("told at the end\n", stderr); }
+    bool wants_batches() const override { return true; }
+
+   private:
+    std::atomic<bool>& stop_;
+    bool fails_;
+  };
+  const auto data = std::make_shared<SlowData>(table(100).dataset());
+  for (const bool fails : {false, true}) {
+    Sequential model = compiled_ffn();
+    std::atomic<bool> stop = false;
+    testing::internal::CaptureStderr();
+    try {
+      model.fit(data, {.batch_size = 10,
+                       .callbacks = {std::make_shared<EndsIt>(stop, fails)},
+                       .verbose = Verbose::bar,
+                       .prefetch = 0,
+                       .stop = &stop});
+    } catch (const UsageError&) {
+      std::fputs("told at the end\n", stderr);
+    }
+    const std::string text = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(text, testing::HasSubstr("loss: "));
+    EXPECT_THAT(text, testing::HasSubstr("\ntold at the end\n"));
+  }
 }
 
 TEST(Fit, ReportsDivergence) {

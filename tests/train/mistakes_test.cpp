@@ -81,6 +81,40 @@ TEST(Mistakes, ValuesNameTheSample) {
   }
 }
 
+// Labels that are bytes are numbers like others, in memory and read batch by batch.
+TEST(Mistakes, ByteLabelsAreChecked) {
+  const Table data = table(50);
+  const auto model_of = [](std::int64_t units, const Loss& loss) {
+    Sequential model({Input({10}), Dense(units, {.activation = units > 1 ? softmax : sigmoid})},
+                     {.device = "cpu"});
+    model.compile({.optimizer = SGD(), .loss = loss, .metrics = {accuracy}});
+    return model;
+  };
+  for (const std::int64_t units : {1, 3}) {
+    for (const Loss& loss : units == 1 ? std::vector{MeanSquaredError(), BinaryCrossentropy(),
+                                                     BinaryCrossentropy({.label_smoothing = 0.1f})}
+                                       : std::vector{CategoricalCrossentropy(),
+                                                     CategoricalCrossentropy({.label_smoothing = 0.1f})}) {
+      Tensor bytes(Shape{50, units}, Dtype::u8);
+      for (std::size_t r = 0; r < 50; ++r)
+        bytes.data<std::uint8_t>()[r * static_cast<std::size_t>(units)] = 1;
+      const auto dataset = [&](const Tensor& labels) {
+        return std::make_shared<TensorDataset>(data.x, labels);
+      };
+      Sequential a = model_of(units, loss), b = model_of(units, loss), c = model_of(units, loss);
+      a.fit(dataset(bytes), quietly({}));
+      b.fit(dataset(bytes.to(Dtype::f32)), quietly({}));
+      c.fit(std::make_shared<Unresident>(dataset(bytes)), quietly({}));
+      EXPECT_TRUE(same_bits(weights(a), weights(b)));
+      EXPECT_TRUE(same_bits(weights(a), weights(c)));
+      if (loss.kind == Loss::Kind::mean_squared_error) continue;
+      bytes.data<std::uint8_t>()[static_cast<std::size_t>(31 * units)] = 255;
+      EXPECT_THAT(message_of<DataError>([&] { a.fit(dataset(bytes), quietly({})); }),
+                  HasSubstr("sample 31 of the data: label 255 is not from 0 to 1"));
+    }
+  }
+}
+
 TEST(Mistakes, OptionsOutOfRange) {
   Sequential model = compiled_ffn();
   const Table data = table(8);

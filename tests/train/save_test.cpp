@@ -134,16 +134,20 @@ TEST_F(Save, HostileModelsAreRefused) {
 TEST_F(Save, CheckpointsAndLogsOfEpochs) {
   const Table data = table(40);
   Sequential model = compiled_ffn();
-  model.fit(
-      data.x, data.y,
-      quietly({.epochs = 2,
-               .callbacks = {ModelCheckpoint(path("at_{epoch}.safetensors")), CSVLogger(path("log.csv"))}}));
-  EXPECT_TRUE(std::filesystem::exists(path("at_1.safetensors")));
-  Model last = load_model(path("at_2.safetensors"), {.device = "cpu"});
+  model.fit(data.x, data.y,
+            quietly({.epochs = 2,
+                     .callbacks = {ModelCheckpoint(path("at_{epoch:02d}.safetensors")),
+                                   CSVLogger(path("log.csv"))}}));
+  EXPECT_TRUE(std::filesystem::exists(path("at_01.safetensors")));
+  Model last = load_model(path("at_02.safetensors"), {.device = "cpu"});
   EXPECT_TRUE(same_bits(weights(model), weights(last)));
   const auto table = data::csv_table(path("log.csv"));
   EXPECT_THAT(table.features, testing::ElementsAre("epoch", "loss", "accuracy"));
   EXPECT_EQ(table.x.shape(), (Shape{2, 3}));
+  EXPECT_THAT(message_of<UsageError>([&] {
+                model.fit(data.x, data.y, quietly({.callbacks = {ModelCheckpoint(path("{val_loss:.2f}"))}}));
+              }),
+              HasSubstr("no 'val_loss'"));
   EXPECT_THROW(model.fit(data.x, data.y, quietly({.callbacks = {CSVLogger(path("no/folder.csv"))}})),
                FileError);
 }

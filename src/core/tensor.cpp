@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "src/core/convert.hpp"
 #include "src/core/dtype_visit.hpp"
 #include "src/core/host_memory.hpp"
 #include "src/core/text.hpp"
@@ -65,6 +66,14 @@ void convert(const From* from, Stored<To>* to, std::int64_t n) {
 
 }  // namespace
 
+void convert_elements(Dtype from, const void* elements, Dtype to, void* converted, std::int64_t n) {
+  with_dtype(from, [&]<class From>(std::type_identity<From>) {
+    with_dtype(to, [&]<class To>(std::type_identity<To>) {
+      convert<To>(static_cast<const Stored<From>*>(elements), static_cast<Stored<To>*>(converted), n);
+    });
+  });
+}
+
 Tensor::Tensor(Shape shape, Dtype dtype) : shape_(shape), dtype_(dtype) {
   bytes_ = allocate_host_shared(checked_bytes(shape, dtype), "a tensor");
 }
@@ -109,12 +118,7 @@ Tensor Tensor::clone() const {
 Tensor Tensor::to(Dtype dtype) const {
   if (dtype == dtype_) return *this;
   Tensor result(shape_, dtype);
-  with_dtype(dtype_, [&]<class From>(std::type_identity<From>) {
-    with_dtype(dtype, [&]<class To>(std::type_identity<To>) {
-      convert<To>(reinterpret_cast<const Stored<From>*>(bytes()),
-                  reinterpret_cast<Stored<To>*>(result.bytes()), elements());
-    });
-  });
+  convert_elements(dtype_, bytes(), dtype, result.bytes(), elements());
   return result;
 }
 

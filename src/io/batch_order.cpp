@@ -55,11 +55,9 @@ BatchOrder::BatchOrder(const Dataset& data, const BatchOrderOptions& options)
     for (const auto& members : members_) sizes.push_back(std::ssize(members));
   }
   for (std::size_t bucket = 0; bucket < sizes.size(); ++bucket) {
-    const std::int64_t rest = options_.drop_remainder ? sizes[bucket] % options_.batch_size : 0;
-    const Run run{bucket, batches_, sizes[bucket] - rest};
+    const Run run{bucket, batches_, sizes[bucket]};
     if (run.samples == 0) continue;
     runs_.push_back(run);
-    samples_ += run.samples;
     batches_ += (run.samples + options_.batch_size - 1) / options_.batch_size;
   }
 }

@@ -17,7 +17,6 @@ namespace gpunn {
 struct BatchOrderOptions {
   std::int64_t batch_size = 32;
   bool shuffle = true;
-  bool drop_remainder = false;
   std::uint64_t seed = 0;
   bool buckets = true;  // false: as if there were none
 };
@@ -33,7 +32,6 @@ class BatchOrder {
   BatchOrder(const Dataset& data, const BatchOrderOptions& options);
 
   std::int64_t batches() const { return batches_; }
-  std::int64_t samples() const { return samples_; }  // in them
   // What follows each other in an unshuffled epoch: the batches of one bucket.
   struct Run {
     std::size_t bucket = 0;
@@ -55,7 +53,7 @@ class BatchOrder {
   std::vector<std::int64_t> lengths_;               // of the buckets; empty: there are none
   std::vector<std::vector<std::int64_t>> members_;  // samples of each bucket; none are kept for [0, n)
   std::vector<Run> runs_;
-  std::int64_t batches_ = 0, samples_ = 0;
+  std::int64_t batches_ = 0;
   std::vector<Permutation> within_;  // each bucket, in this epoch
   std::optional<Permutation> among_;
 };

@@ -28,7 +28,6 @@ Loader::Loader(DatasetPtr dataset, const LoaderOptions& options)
       samples_(dataset_->size()),
       order_(*dataset_, {.batch_size = options_.batch_size,
                          .shuffle = options_.shuffle,
-                         .drop_remainder = options_.drop_remainder,
                          .seed = options_.seed,
                          .buckets = options_.buckets}) {
   if (resident_ && order_.bucketed()) throw UsageError("loader: data in memory cannot lie in buckets");
@@ -100,16 +99,13 @@ void Loader::read_batch(Slot& slot, std::int64_t index) const {
   slot.batch.fields = slot.delivered_pointers;
 }
 
-void Loader::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
-  if (first_batch < 0 || first_batch > batches_per_epoch()) {
-    throw UsageError(cat("loader: batch ", first_batch, " of an epoch of ", batches_per_epoch()));
-  }
+void Loader::start_epoch(std::uint32_t epoch) {
   stop_reading();
   order_.start_epoch(epoch);
   started_ = true;
-  next_batch_ = ready_ = released_ = first_batch;
-  if (!resident_ && options_.prefetch > 0 && first_batch < batches_per_epoch()) {
-    reader_ = start_thread("gpunn-loader", [this, first_batch] { read_ahead(first_batch); });
+  next_batch_ = ready_ = released_ = 0;
+  if (!resident_ && options_.prefetch > 0 && batches_per_epoch() > 0) {
+    reader_ = start_thread("gpunn-loader", [this] { read_ahead(); });
   }
 }
 
@@ -124,8 +120,8 @@ void Loader::stop_reading() {
   stop_ = false;
 }
 
-void Loader::read_ahead(std::int64_t first_batch) {
-  for (std::int64_t batch = first_batch; batch < batches_per_epoch(); ++batch) {
+void Loader::read_ahead() {
+  for (std::int64_t batch = 0; batch < batches_per_epoch(); ++batch) {
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stop_ || batch < released_ + std::ssize(slots_); });

@@ -1,7 +1,7 @@
 // Cuts a data set into batches, in the order of an epoch, and reads ahead.
 //
 // Sample i of an epoch is a function of (seed, epoch, i) alone, so batches do not depend on how far ahead, or
-// on which thread, they are read; and an epoch can be entered at any batch.
+// on which thread, they are read.
 #pragma once
 
 #include <condition_variable>
@@ -21,7 +21,6 @@ namespace gpunn {
 struct LoaderOptions {
   std::int64_t batch_size = 32;
   bool shuffle = true;
-  bool drop_remainder = false;  // leave out a last batch that is not full
   std::uint64_t seed = 0;
   int prefetch = 2;     // batches read ahead on a thread of the loader's own; 0 = none, read when asked
   bool buckets = true;  // false: samples in buckets are read like others, at full length
@@ -31,7 +30,7 @@ struct Batch {
   std::int64_t index = 0;   // within the epoch
   std::int64_t size = 0;    // samples
   std::int64_t length = 0;  // of the bucket that they are from; 0: the data set has none
-  // Resident data: the rows of Dataset::resident() to gather (gather_rows), and no fields. Otherwise empty.
+  // Resident data: the rows of Dataset::resident() to gather, and no fields. Otherwise empty.
   std::span<const std::int64_t> rows;
   std::span<const std::int64_t> upcoming;  // those of the next batch: what to fetch into the cache meanwhile
   // Else one buffer per field, as delivered (delivered_dtype), 64-byte aligned.
@@ -48,12 +47,11 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   std::int64_t batches_per_epoch() const { return order_.batches(); }
-  std::int64_t samples_per_epoch() const { return order_.samples(); }
   const BatchOrder& order() const { return order_; }
   const std::vector<Field>& fields() const { return fields_; }
 
   // Abandons what was going on and turns to `epoch`.
-  void start_epoch(std::uint32_t epoch, std::int64_t first_batch = 0);
+  void start_epoch(std::uint32_t epoch);
   // The next batch, valid until the next call of anything here; null at the end of the epoch. Rethrows what
   // reading it threw.
   const Batch* next();
@@ -71,7 +69,7 @@ class Loader {
   void read_batch(Slot& slot, std::int64_t index) const;
   void fill(Slot& slot, std::int64_t index) const;  // errors go into the slot
   void stop_reading();
-  void read_ahead(std::int64_t first_batch);
+  void read_ahead();
   void choose_rows(std::int64_t index);
 
   const DatasetPtr dataset_;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "src/core/convert.hpp"
 #include "src/core/copy_rows.hpp"
 #include "src/core/text.hpp"
 #include "src/io/gather.hpp"
@@ -136,9 +137,12 @@ BatchReader::BatchReader(const DatasetPtr& data, const nn::Network& network, con
   }
   bases_.resize(formats_.size());
   converted_.resize(formats_.size());
-  if (!resident_) return;
-  convert_columns(data->resident());
-  check_resident(*data);
+  if (resident_) {
+    convert_columns(data->resident());
+    check_resident(*data);
+  } else {
+    book_conversions(data->size());
+  }
 }
 
 void BatchReader::add_field(const Field& field, const Shape& wanted, FieldRule rule) {
@@ -153,6 +157,15 @@ void BatchReader::add_field(const Field& field, const Shape& wanted, FieldRule r
   const bool bytes = resident_ && input && field.dtype == Dtype::u8 && rule.dtype == Dtype::f32;
   formats_.push_back({wanted, bytes ? Dtype::u8 : rule.dtype, bytes ? field.scale : 1.0f});
   rules_.push_back(std::move(rule));
+}
+
+// Room for the fields of a batch that do not arrive as the step reads them.
+void BatchReader::book_conversions(std::int64_t samples) {
+  const std::int64_t most = std::min(options_.loader.batch_size, samples);
+  for (std::size_t k = 0; k < formats_.size(); ++k) {
+    if (delivered_dtype(loader_.fields()[k]) != formats_[k].dtype)
+      converted_[k] = Tensor(formats_[k].shape.with_front(most), formats_[k].dtype);
+  }
 }
 
 void BatchReader::convert_columns(std::span<const Tensor> columns) {
@@ -232,8 +245,8 @@ void BatchReader::take_batch() {
     const Dtype delivered = delivered_dtype(loader_.fields()[k]);
     bases_[k] = batch_->fields[k];
     if (delivered != format.dtype) {
-      converted_[k] =
-          Tensor::borrow(format.shape.with_front(batch_->size), delivered, bases_[k]).to(format.dtype);
+      convert_elements(delivered, bases_[k], format.dtype, converted_[k].bytes(),
+                       format.shape.elements() * batch_->size);
       bases_[k] = converted_[k].bytes();
     }
     const std::size_t row_bytes = Spec{format.shape, format.dtype}.size_bytes();

@@ -47,7 +47,6 @@ class BatchReader {
   // The shapes that batches of an epoch have, the common ones last.
   std::vector<BatchShape> shapes() const;
   std::int64_t batches() const { return loader_.batches_per_epoch(); }
-  std::int64_t samples() const { return loader_.samples_per_epoch(); }
   bool resident() const { return resident_; }
 
   void start_epoch(std::int64_t epoch) { loader_.start_epoch(static_cast<std::uint32_t>(epoch)); }
@@ -62,6 +61,7 @@ class BatchReader {
 
  private:
   void add_field(const Field& field, const Shape& wanted, FieldRule rule);
+  void book_conversions(std::int64_t samples);
   void convert_columns(std::span<const Tensor> columns);
   void check_resident(const Dataset& data) const;
   void take_batch();
@@ -76,7 +76,7 @@ class BatchReader {
   std::vector<Tensor> columns_;  // of resident data
   Loader loader_;
   const Batch* batch_ = nullptr;
-  std::vector<Tensor> converted_;   // fields whose dtype the loader does not deliver
+  std::vector<Tensor> converted_;   // of batches: fields whose dtype the loader does not deliver
   std::vector<const void*> bases_;  // of the current batch
   std::uint64_t source_;            // names the resident columns to devices that keep a copy
 };

@@ -132,6 +132,7 @@ void check_options(const FitOptions& o, SourceLocation where) {
   expect(o.initial_epoch >= 0, cat("initial_epoch is ", o.initial_epoch));
   expect(o.validation_split >= 0 && o.validation_split < 1, cat("validation_split is ", o.validation_split));
   expect(o.prefetch >= 0, cat("prefetch is ", o.prefetch));
+  expect(std::ranges::count(o.callbacks, nullptr) == 0, "a callback is null");
 }
 
 struct Parts {

@@ -9,13 +9,16 @@
 namespace gpunn::train {
 namespace {
 
-// The class of a row of labels: its number, or where the largest element is.
-std::int64_t class_of(const Field& field, const std::byte* row) {
+// The class of a row of labels: its number, or where the largest element is. None where that is no number of
+// a class: labels are looked at before they are checked.
+std::optional<int> class_of(const Field& field, const std::byte* row) {
   const std::int64_t elements = field.shape.elements();
   Tensor values = Tensor::borrow(Shape{elements}, field.dtype, row).to(Dtype::f32);
   const auto span = values.data<float>();
-  if (elements == 1) return static_cast<std::int64_t>(span[0]);
-  return std::max_element(span.begin(), span.end()) - span.begin();
+  if (elements != 1) return static_cast<int>(std::max_element(span.begin(), span.end()) - span.begin());
+  const float number = span[0] * (field.dtype == Dtype::u8 ? field.scale : 1.0f);
+  if (!(std::abs(number) < 1e9f)) return {};
+  return static_cast<int>(number);
 }
 
 class WeightedDataset final : public Dataset {
@@ -93,7 +96,8 @@ class WeightedDataset final : public Dataset {
   float weight(std::int64_t sample, const Field& field, const std::byte* label) const {
     float w = sample_weight_ ? sample_weight_->data<float>()[static_cast<std::size_t>(sample)] : 1.0f;
     if (class_weight_.empty()) return w;
-    const auto found = class_weight_.find(static_cast<int>(class_of(field, label)));
+    const std::optional<int> number = class_of(field, label);
+    const auto found = number ? class_weight_.find(*number) : class_weight_.end();
     return found == class_weight_.end() ? w : w * found->second;
   }
 

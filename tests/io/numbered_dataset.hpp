@@ -41,10 +41,10 @@ class NumberedDataset : public Dataset {
 };
 
 // The samples of an epoch in the order of its batches; every element of every field is checked.
-inline std::vector<std::int64_t> epoch(Loader& loader, std::uint32_t number, std::int64_t first_batch = 0) {
+inline std::vector<std::int64_t> epoch(Loader& loader, std::uint32_t number) {
   std::vector<std::int64_t> samples;
-  loader.start_epoch(number, first_batch);
-  std::int64_t index = first_batch;
+  loader.start_epoch(number);
+  std::int64_t index = 0;
   while (const Batch* batch = loader.next()) {
     EXPECT_EQ(batch->index, index++);
     const auto* pixels = reinterpret_cast<const float*>(batch->fields[0]);

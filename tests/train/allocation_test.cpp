@@ -38,10 +38,10 @@ struct Requests {
   std::int64_t news = 0, host = 0;
 };
 
-Requests requests_of_fit(Model& model, const DatasetPtr& data) {
+Requests requests_of_fit(Model& model, const DatasetPtr& data, const FitOptions& options = quietly({})) {
   const HostMemoryFault counter(0);
   const std::int64_t before = news;
-  model.fit(data, quietly({}));
+  model.fit(data, options);
   return {news - before, counter.requests()};
 }
 
@@ -54,6 +54,54 @@ TEST(Allocation, AStepAllocatesNothing) {
     EXPECT_GT(ten.news, 0);  // it does count
     EXPECT_EQ(ten.news, thousand.news) << threads;
     EXPECT_EQ(ten.host, thousand.host) << threads;
+  }
+}
+
+// Images as bytes and their classes as bytes: a convolutional network, rows gathered from memory.
+struct Images {
+  Tensor x, y;
+  explicit Images(std::int64_t n) : x({n, 8, 8, 1}, Dtype::u8), y({n}, Dtype::u8) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+      y.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i % 3);
+      x.data<std::uint8_t>()[i * 64] = static_cast<std::uint8_t>(i);
+    }
+  }
+  DatasetPtr dataset() const {
+    return std::make_shared<TensorDataset>(
+        TensorDataset::Columns{.inputs = {x}, .targets = {y}, .input_scale = 1 / 255.0f});
+  }
+};
+
+Sequential compiled_cnn() {
+  Sequential model({Input({8, 8, 1}), Conv2D(4, {3, 3}, {.activation = relu}), MaxPooling2D({2, 2}),
+                    Flatten(), Dropout(0.5f), Dense(3, {.activation = softmax})},
+                   {.device = "cpu", .threads = 2});
+  model.compile({.optimizer = Adam(), .loss = SparseCategoricalCrossentropy(), .metrics = {accuracy}});
+  return model;
+}
+
+TEST(Allocation, NorDoesAConvolutionalStep) {
+  Sequential model = compiled_cnn();
+  const DatasetPtr few = Images(320).dataset(), many = Images(3200).dataset();
+  requests_of_fit(model, few);
+  const Requests ten = requests_of_fit(model, few), hundred = requests_of_fit(model, many);
+  EXPECT_EQ(ten.news, hundred.news);
+  EXPECT_EQ(ten.host, hundred.host);
+}
+
+// Nor do batches that are read, on a thread of the loader's or on this one, with labels that are converted.
+TEST(Allocation, NorDoesReadingABatch) {
+  Sequential model = compiled_cnn();
+  const auto few = std::make_shared<Unresident>(Images(320).dataset());
+  const auto many = std::make_shared<Unresident>(Images(3200).dataset());
+  for (const int prefetch : {0, 2}) {
+    FitOptions options = quietly({.validation_data = few, .prefetch = prefetch});
+    requests_of_fit(model, few, options);
+    const Requests ten = requests_of_fit(model, few, options);
+    options.validation_data = many;
+    const Requests hundred = requests_of_fit(model, many, options);
+    EXPECT_EQ(ten.news, hundred.news) << prefetch;
+    EXPECT_EQ(ten.host, hundred.host) << prefetch;
   }
 }
 

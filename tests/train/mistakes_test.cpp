@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "src/core/host_memory.hpp"
+#include "src/train/batches.hpp"
 #include "tests/train/helpers.hpp"
 
 namespace gpunn {
@@ -81,6 +82,21 @@ TEST(Mistakes, ValuesNameTheSample) {
   }
 }
 
+// Weights are looked up before labels are checked: what is no class has none, and is refused then.
+TEST(Mistakes, LabelsThatAreNoClass) {
+  Sequential model = compiled_ffn();
+  Table data = table(50);
+  const std::map<int, float> of_class = {{0, 2.0f}, {1, 3.0f}, {std::numeric_limits<int>::min(), 4.0f}};
+  for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), 1e30f, -INFINITY}) {
+    data.y.data<float>()[31] = wrong;
+    const DatasetPtr weighted = train::weighted(data.dataset(), {}, of_class, SourceLocation::current());
+    EXPECT_EQ(weighted->resident()[2].data<float>()[31], 1) << wrong;
+    EXPECT_THAT(
+        message_of<DataError>([&] { model.fit(data.x, data.y, quietly({.class_weight = of_class})); }),
+        HasSubstr("sample 31 of the data: label"));
+  }
+}
+
 // Labels that are bytes are numbers like others, in memory and read batch by batch.
 TEST(Mistakes, ByteLabelsAreChecked) {
   const Table data = table(50);
@@ -126,6 +142,7 @@ TEST(Mistakes, OptionsOutOfRange) {
   EXPECT_THAT(refused({.validation_split = 1}), HasSubstr("validation_split is 1"));
   EXPECT_THAT(refused({.validation_split = 0.95}), HasSubstr("leaves one part empty"));
   EXPECT_THAT(refused({.prefetch = -1}), HasSubstr("prefetch"));
+  EXPECT_THAT(refused({.callbacks = {nullptr}}), HasSubstr("a callback is null"));
   EXPECT_THROW(model.fit(data.x, data.y, quietly({.sample_weight = Tensor(Shape{7})})), ShapeError);
   EXPECT_THROW(model.fit(data.x, data.y, quietly({.class_weight = {{1, -1.0f}}})), DataError);
   EXPECT_THROW(model.weight("dense/kernels"), UsageError);

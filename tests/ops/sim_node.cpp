@@ -60,12 +60,8 @@ cuda::Target target_of_sim(bool libraries) {
 class SimRun {
  public:
   SimRun(const Graph& graph, const Node& node, const cpu::StepState& step, unsigned accumulate)
-      : node_(node), storage_(graph.call(node)) {
+      : node_(node), storage_(graph.call(node)), state_(on_device(step)) {
     storage_.call.accumulates = accumulate;
-    kernels::StepState state;
-    state.seed = step.seed, state.step = step.step;
-    state.learning_rate = step.learning_rate, state.gradient_scale = step.gradient_scale;
-    state_.emplace(&state, sizeof state);
   }
 
   cuda::Implementation implementation(const cuda::Target& target) const {
@@ -99,6 +95,13 @@ class SimRun {
   }
 
  private:
+  static DeviceBytes on_device(const cpu::StepState& step) {
+    kernels::StepState state;
+    state.seed = step.seed, state.step = step.step;
+    state.learning_rate = step.learning_rate, state.gradient_scale = step.gradient_scale;
+    return DeviceBytes(&state, sizeof state);
+  }
+
   std::string call(const cuda::Target& target, const std::vector<DeviceBytes>& in,
                    const std::vector<DeviceBytes>& out) {
     const cuda::Implementation made = implementation(target);
@@ -113,7 +116,7 @@ class SimRun {
     launch.stream = stream.get(), launch.target = &target, launch.libraries = &libraries;
     launch.inputs = inputs.data(), launch.outputs = outputs.data();
     launch.input_count = static_cast<int>(inputs.size());
-    launch.scratch = scratch.data(), launch.constants = constants.data(), launch.step = state_->data();
+    launch.scratch = scratch.data(), launch.constants = constants.data(), launch.step = state_.data();
     launch.accumulate = storage_.call.accumulates;
     std::string name = made.name;
     if (made.prepare) {
@@ -128,7 +131,7 @@ class SimRun {
 
   const Node& node_;
   Graph::CallStorage storage_;
-  std::optional<DeviceBytes> state_;
+  DeviceBytes state_;
 };
 
 std::optional<NodeRun> run_on_sim(bool libraries, const Graph& graph, const Node& node,

@@ -73,8 +73,8 @@ enum class Verbose : std::uint8_t {
 struct FitOptions {
   int epochs = 1;
   std::int64_t batch_size = 32;
-  bool shuffle =
-      true;  // with stateful layers a warning: their state goes on with the sample in the same place
+  // With stateful layers a warning: their state goes on with the sample in the same place of the next batch.
+  bool shuffle = true;
   DatasetPtr validation_data = nullptr;
   // The last share of the samples, set apart before shuffling; not looked at where validation_data is given.
   double validation_split = 0;

@@ -173,8 +173,11 @@ TEST(BatchNormTest, LeavesMaskedRowsOut) {
     Matrix m;
     std::int64_t rows_per_step, real_every;  // 0: none
   };
-  for (const auto& [m, rows_per_step, real_every] :
+  for (const Sizes& z :
        {Sizes{{6, 3}, 1, 2}, Sizes{{6, 3}, 2, 2}, Sizes{{1200, 33}, 3, 3}, Sizes{{5, 4}, 1, 0}}) {
+    // Not bound by name: clang++ cannot capture those.
+    const Matrix m = z.m;
+    const std::int64_t rows_per_step = z.rows_per_step, real_every = z.real_every;
     const auto n = static_cast<std::size_t>(m.rows * m.columns),
                channels = static_cast<std::size_t>(m.columns);
     std::vector<std::uint8_t> mask(static_cast<std::size_t>(m.rows / rows_per_step));

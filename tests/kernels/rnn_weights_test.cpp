@@ -84,7 +84,7 @@ TEST(RnnWeightsTest, GradientsComeBackInEveryMode) {
     std::size_t floats = 0;
     const RnnWeights w = scattered(s, floats);
     const Floats space = uniform(static_cast<std::int64_t>(floats), -1, 1);
-    for (int added = 0; added < 8; ++added) {
+    for (int added = 0; added < 8; added += kSmallestTests ? 7 : 1) {
       const auto mode = [&](int k) { return kModes[static_cast<std::size_t>(added >> k & 1)]; };
       Ours old(s);
       for (int k = 0; k < 3; ++k) old.arrays[k] = before(mode(k), old.arrays[k].size());

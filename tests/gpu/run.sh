@@ -4,7 +4,7 @@
 #
 #   tests/gpu/run.sh [--skip-timing]
 #
-# Ends with 77 and the reason where there is no GPU. Results go to build/gpu/results.
+# Installs packages that it needs. Ends with 77 and the reason where there is no GPU. Results go to build/gpu/results.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,6 +24,8 @@ command -v nvcc >/dev/null || export PATH=$PATH:/usr/local/cuda/bin
 command -v nvcc >/dev/null || skip "no CUDA toolkit: nvcc was not found"
 echo "$gpus"
 nvidia-smi --query-gpu=driver_version,clocks.max.sm,memory.total --format=csv
+
+cmake/packages.sh tests bench
 
 build=build/gpu results=build/gpu/results
 GPUNN_REQUIRE_CUDA=1 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DGPUNN_CUDA_ARCHITECTURES=native \

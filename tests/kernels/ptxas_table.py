@@ -31,7 +31,8 @@ SHARED = re.compile(r"(\d+) bytes smem")
 
 def compile_file(nvcc, file, architectures, folder):
     """ptxas's report of one file."""
-    command = [nvcc, "-std=c++20", "-O3", "--expt-relaxed-constexpr", "-Xptxas", "-v", f"-I{ROOT}", f"-I{ROOT}/include",
+    command = [nvcc, "-std=c++20", "-O3", "--expt-relaxed-constexpr", "-Xptxas", "-v", "-Werror", "all-warnings",
+               "-Xcompiler", "-Wall,-Wextra,-Werror", f"-I{ROOT}", f"-I{ROOT}/include",
                "-c", str(file), "-o", str(folder / (file.stem + ".o"))]
     for a in architectures:
         command += ["-gencode", f"arch=compute_{a},code=sm_{a}"]

@@ -15,8 +15,7 @@ struct Trained {
 };
 
 // Trains a compiled model for `steps` batches of `batch` rows, over x and y again and again.
-inline Trained train_steps(Sequential& model, const Tensor& x, const Tensor& y, std::int64_t batch,
-                           int steps) {
+inline Trained train_steps(Model& model, const Tensor& x, const Tensor& y, std::int64_t batch, int steps) {
   Trained run;
   for (int step = 0; step < steps; ++step) {
     const std::int64_t begin = step * batch % x.shape()[0];

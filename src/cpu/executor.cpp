@@ -68,6 +68,40 @@ void add_partials(const Reduction& r, std::int64_t begin, std::int64_t end, std:
                                       r.add);
 }
 
+// The memory of a model's steps. They run one after the other and leave nothing there for the next, so all
+// that fit into the largest bound so far share it.
+class Arenas final : public DeviceContext {
+ public:
+  static Arenas& of(VariableStore& store) {
+    auto arenas = std::dynamic_pointer_cast<Arenas>(store.context());
+    if (!arenas) store.set_context(arenas = std::make_shared<Arenas>());
+    return *arenas;
+  }
+
+  std::shared_ptr<std::byte> shared(std::size_t bytes) {
+    return shared_.at_least(bytes, "the arena of a step");
+  }
+  std::shared_ptr<std::byte> of_threads(std::size_t bytes) {
+    return of_threads_.at_least(bytes, "the threads' arenas of a step");
+  }
+
+ private:
+  struct Block {
+    std::shared_ptr<std::byte> memory;
+    std::size_t bytes = 0;
+
+    // A step that is bound to a smaller block keeps that.
+    std::shared_ptr<std::byte> at_least(std::size_t wanted, std::string_view purpose) {
+      if (memory == nullptr || bytes < wanted) {
+        memory = allocate_host_shared(wanted, purpose);
+        bytes = wanted;
+      }
+      return memory;
+    }
+  };
+  Block shared_, of_threads_;
+};
+
 class Executor final : public Executable {
  public:
   Executor(Planned planned, VariableStore& variables, ThreadPool& pool)
@@ -122,10 +156,10 @@ class Executor final : public Executable {
 
  private:
   void allocate() {
-    arena_ = allocate_host_shared(plan_.arena_bytes, "the arena of a step");
+    Arenas& arenas = Arenas::of(variables_);
+    arena_ = arenas.shared(plan_.arena_bytes);
     const std::size_t per_worker = plan_.local_bytes + plan_.scratch_bytes;
-    worker_arena_ = allocate_host_shared(per_worker * static_cast<std::size_t>(plan_.workers),
-                                         "the threads' arenas of a step");
+    worker_arena_ = arenas.of_threads(per_worker * static_cast<std::size_t>(plan_.workers));
     bases_.assign(static_cast<std::size_t>(plan_.workers),
                   std::vector<std::byte*>(kFirstInput + graph_.inputs().size(), nullptr));
     for (std::size_t w = 0; w < bases_.size(); ++w) {

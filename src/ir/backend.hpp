@@ -48,7 +48,7 @@ class Executable {
   virtual void set_group(int steps) { static_cast<void>(steps); }
   virtual void flush() {}  // starts what was held back
 
-  virtual const void* output(int number) const = 0;  // host memory, valid until the next run
+  virtual const void* output(int number) const = 0;  // host memory, valid until the model runs again
   // Adds to totals[i] what the runs since the last call left in element i of Store::results: (sum, weight)
   // pairs. Waits for them.
   virtual void add_results(std::span<double> totals) = 0;

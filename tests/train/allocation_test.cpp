@@ -105,5 +105,17 @@ TEST(Allocation, NorDoesReadingABatch) {
   }
 }
 
+// Steps of one model never run at once: an evaluation, and a batch that is smaller, need no memory of their
+// own.
+TEST(Allocation, StepsOfAModelShareTheirArena) {
+  const Table data = table(64);
+  Sequential model = compiled_ffn();
+  model.fit(data.x, data.y, quietly({}));
+  const std::int64_t live = live_host_blocks();
+  model.evaluate(data.x, data.y);
+  model.fit(data.x, data.y, quietly({.batch_size = 20}));
+  EXPECT_EQ(live_host_blocks(), live);
+}
+
 }  // namespace
 }  // namespace gpunn

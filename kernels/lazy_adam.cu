@@ -36,7 +36,6 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
                      const StepState* state, const std::int32_t* ids, const float* dy, LazyAdamTable to,
                      float* scratch) {
   __shared__ int first_position[kMostRows], listed[kThreads], rows[kThreads], counts[kThreads / kWarp];
-  if (state->skip != 0) return;  // all threads alike
   const int me = static_cast<int>(threadIdx.x), warp = me / kWarp, lane = me % kWarp;
   const AdamUpdate<float> update = update_of(rates, state);
   const float scale = state->gradient_scale;

@@ -47,14 +47,17 @@ __device__ void update_piece(const UpdatePiece& piece, const FlatBuffers& b, flo
 }
 
 __device__ float gradient_factor(const StepState* state, const Clip& clip) {
-  return clip.norm == nullptr ? state->gradient_scale
-                              : state->gradient_scale * clip_factor(*clip.norm, clip.to);
+  return clip.to == 0.0f ? state->gradient_scale : state->gradient_scale * clip_factor(*clip.norm, clip.to);
+}
+
+__device__ bool skips(const Clip& clip) {
+  return clip.skip_nonfinite && !(*clip.norm - *clip.norm == 0.0f);
 }
 
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     sgd_kernel(Pieces pieces, SgdAttributes attributes, Clip clip, const StepState* state,
                FlatBuffers buffers) {
-  if (state->skip != 0) return;  // all threads alike
+  if (skips(clip)) return;  // all threads alike
   const float scale = gradient_factor(state, clip);
   for (std::int64_t p = blockIdx.x; p < pieces.count; p += gridDim.x) {
     const UpdatePiece piece = pieces.table[p];
@@ -72,7 +75,7 @@ struct AdamConstants {
 
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     adam_kernel(Pieces pieces, AdamConstants c, Clip clip, const StepState* state, FlatBuffers buffers) {
-  if (state->skip != 0) return;  // all threads alike
+  if (skips(clip)) return;  // all threads alike
   const float scale = gradient_factor(state, clip);
   const auto t = static_cast<float>(state->step + 1);
   const float correction = sqrtf(one_minus_power(c.log_beta2, t)) / one_minus_power(c.log_beta1, t);
@@ -106,15 +109,13 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
 
 // One block.
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
-    global_norm_kernel(std::int64_t count, const float* sums, bool guard, StepState* state, float* norm) {
+    global_norm_kernel(std::int64_t count, const float* sums, const StepState* state, float* norm) {
   __shared__ float shared[kThreads / kWarp];
   float sum = 0;
   for (std::int64_t p = threadIdx.x; p < count; p += kThreads) sum += sums[p];
   sum = block_reduce<kThreads>(sum, shared, Sum{});
   if (threadIdx.x != 0) return;
-  const float result = sqrtf(sum) * fabsf(state->gradient_scale);
-  norm[0] = result;
-  if (guard) state->skip = result - result == 0.0f ? 0 : 1;
+  norm[0] = sqrtf(sum) * fabsf(state->gradient_scale);
 }
 
 // One block.
@@ -128,11 +129,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
   }
   if (threadIdx.x != 0) return;
   state->calls = calls + 1;
-  if (state->skip != 0) {
-    ++state->skipped;
-  } else {
-    ++state->step;
-  }
+  ++state->step;
 }
 
 LaunchShape pieces_shape(const Gpu& gpu, Pieces pieces) {
@@ -145,8 +142,8 @@ void squared_norms(Gpu gpu, Pieces pieces, const float* gradients, float* sums) 
   launch(gpu, pieces_shape(gpu, pieces), squared_norms_kernel, pieces, gradients, sums);
 }
 
-void global_norm(Gpu gpu, std::int64_t count, const float* sums, bool guard, StepState* state, float* norm) {
-  launch(gpu, {1, kThreads}, global_norm_kernel, count, sums, guard, state, norm);
+void global_norm(Gpu gpu, std::int64_t count, const float* sums, const StepState* state, float* norm) {
+  launch(gpu, {1, kThreads}, global_norm_kernel, count, sums, state, norm);
 }
 
 void sgd(Gpu gpu, Pieces pieces, const SgdAttributes& attributes, Clip clip, const StepState* state,

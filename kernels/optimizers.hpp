@@ -27,17 +27,17 @@ struct Parameters {
   const float* gradients = nullptr;
 };
 
-// How gradients are clipped: `norm` of global_norm (null: not at all).
+// What `norm` of global_norm does to an update (null: nothing).
 struct Clip {
   const float* norm = nullptr;
-  float to = 0;
+  float to = 0;                 // gradients are clipped to this norm; 0: not at all
+  bool skip_nonfinite = false;  // nothing is changed when the norm is not finite
 };
 
 // sums[piece] = sum of squares of the piece's gradients. Reads 4 bytes per parameter.
 void squared_norms(Gpu gpu, Pieces pieces, const float* gradients, float* sums);
-// norm[0] = sqrt(sum of sums) * |state->gradient_scale|. With `guard`, state->skip becomes 1 when the norm is
-// not finite (then optimizers change nothing), else 0.
-void global_norm(Gpu gpu, std::int64_t count, const float* sums, bool guard, StepState* state, float* norm);
+// norm[0] = sqrt(sum of sums) * |state->gradient_scale|.
+void global_norm(Gpu gpu, std::int64_t count, const float* sums, const StepState* state, float* norm);
 
 struct SgdAttributes {
   float momentum = 0;
@@ -64,8 +64,8 @@ struct AdamAttributes {
 void adam(Gpu gpu, Pieces pieces, const AdamAttributes& attributes, Clip clip, const StepState* state,
           Parameters parameters, float* m, float* v);
 
-// Ends a step: ring[calls % capacity] = results[0 .. count); calls += 1; step += 1, or skipped += 1 when the
-// update was left out. The host reads the ring every few steps. ring may be null.
+// Ends a step: ring[calls % capacity] = results[0 .. count); calls += 1; step += 1. The host reads the ring
+// every few steps. ring may be null.
 struct ResultRing {
   float* ring = nullptr;  // [capacity, count]
   std::int64_t capacity = 0;

@@ -11,10 +11,7 @@ struct StepState {
   std::int64_t step = 0;  // optimizer steps done before this one
   float learning_rate = 0;
   float gradient_scale = 1;  // multiplied into gradients: accumulation, loss scaling
-  std::int32_t skip =
-      0;  // set by global_norm(): not 0 when a gradient is not finite and nothing may be updated
-  std::int32_t skipped = 0;  // updates left out so far
-  std::int64_t calls = 0;    // of finish_step(): steps run, skipped ones too
+  std::int64_t calls = 0;    // of finish_step(): steps run
 };
 
 }  // namespace gpunn::kernels

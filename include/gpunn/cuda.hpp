@@ -37,8 +37,7 @@ struct Launch {
   void* const* outputs = nullptr;
   void* scratch = nullptr;          // Implementation::scratch bytes, 256-byte aligned
   const void* constants = nullptr;  // Implementation::constants in device memory
-  // In device memory: u64 seed, i64 step, f32 learning_rate, f32 gradient_scale, i32 skip (not 0: the update
-  // is left out).
+  // In device memory: u64 seed, i64 step, f32 learning_rate, f32 gradient_scale.
   void* step = nullptr;
   void* libraries = nullptr;  // the backend's handles of cuBLASLt and cuDNN; not for ops outside the library
   unsigned accumulate = 0;    // bit k: add to output k instead of overwriting it

@@ -20,8 +20,18 @@ struct Optimizer {
   double weight_decay = 0;
   std::optional<double> global_clipnorm =
       {};  // scales all gradients so that their common norm is at most this
+  bool skip_nonfinite = false;
   bool lazy_embeddings = false;
 };
+
+// What all of them have:
+// - global_clipnorm, as Keras: gradients are scaled down so that the norm of all together is at most this; a
+//   norm that is not finite makes every weight NaN.
+// - skip_nonfinite, not Keras's: a step with a gradient that is NaN or infinite (or so large that the sum of
+//   squares overflows float) changes no weight and no moment. It counts as a step all the same, also for
+//   Adam's bias correction. Its loss is in the means of the epoch, so FitOptions::terminate_on_nan and the
+//   warning are as ever; moving statistics of BatchNormalization and states of stateful layers do change.
+//   Costs one pass over the gradients, which clipping makes anyhow. Not together with lazy_embeddings.
 
 struct SGDOptions {
   double learning_rate = 0.01;
@@ -29,6 +39,7 @@ struct SGDOptions {
   bool nesterov = false;
   double weight_decay = 0.0;
   std::optional<double> global_clipnorm = {};
+  bool skip_nonfinite = false;
 };
 GPUNN_API Optimizer SGD(SGDOptions options = {});
 
@@ -42,9 +53,10 @@ struct AdamOptions {
   // Not Keras's: each step updates only the rows of an Embedding whose ids are in the batch, as PyTorch's
   // SparseAdam and TensorFlow Addons' LazyAdam do. It is another algorithm than Adam: rows of rare ids keep
   // their moments and stand still until they come again, where Adam lets moments decay and goes on moving the
-  // weights. A step's cost no longer grows with the vocabulary. Not together with weight_decay or
-  // global_clipnorm, nor for an Embedding that is called twice: a UsageError.
+  // weights. A step's cost no longer grows with the vocabulary. Not together with weight_decay,
+  // global_clipnorm or skip_nonfinite, nor for an Embedding that is called twice: a UsageError.
   bool lazy_embeddings = false;
+  bool skip_nonfinite = false;
 };
 GPUNN_API Optimizer Adam(AdamOptions options = {});
 
@@ -55,6 +67,7 @@ struct AdamWOptions {
   double beta_2 = 0.999;
   double epsilon = 1e-7;
   std::optional<double> global_clipnorm = {};
+  bool skip_nonfinite = false;
 };
 GPUNN_API Optimizer AdamW(AdamWOptions options = {});
 

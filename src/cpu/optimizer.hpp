@@ -53,16 +53,16 @@ inline std::vector<std::pair<std::size_t, std::size_t>> tasks_of(
   return tasks;
 }
 
-// An implementation that calls prepare(step)(slice, chunk) for every chunk. `norm_input` is read when
-// clip_norm > 0.
+// An implementation that calls prepare(step)(slice, chunk) for every chunk. `norm_input` is read where the
+// attributes clip or skip by it.
 template <class Attributes, class Prepare>
 Implementation update_in_chunks(std::string name, const Attributes& attrs, int norm_input, Prepare prepare) {
   const std::vector<ops::UpdateChunk> chunks = ops::update_chunks(attrs.segments);
   const auto groups = tasks_of(chunks);
   const auto tasks = static_cast<int>(std::max<std::size_t>(groups.size(), 1));
-  const auto run = [=, segments = attrs.segments, decay = attrs.weight_decay,
-                    clip = attrs.clip_norm](const Slice& s) {
-    if (groups.empty()) return;
+  const auto run = [=, segments = attrs.segments, decay = attrs.weight_decay, clip = attrs.clip_norm,
+                    skip = attrs.skip_nonfinite](const Slice& s) {
+    if (groups.empty() || (skip && !std::isfinite(s.in(norm_input)[0]))) return;
     float gradient_scale = s.step->gradient_scale;
     if (clip > 0) gradient_scale *= ops::clip_factor(s.in(norm_input)[0], clip);
     const auto update = prepare(*s.step);

@@ -10,9 +10,10 @@ Implementation update(const OpCall& call, const Target&) {
   const auto pieces = pieces_of(attrs.segments, attrs.weight_decay);
   const auto count = static_cast<std::int64_t>(pieces.size());
   const kernels::AdamAttributes attributes{attrs.beta1, attrs.beta2, attrs.epsilon, attrs.decoupled};
-  const float clip_norm = attrs.clip_norm;
+  const kernels::Clip how{nullptr, attrs.clip_norm, attrs.skip_nonfinite};
   Implementation made = own_kernel([=](const Launch& l) {
-    const kernels::Clip clip{clip_norm > 0 ? l.in(4) : nullptr, clip_norm};
+    kernels::Clip clip = how;
+    clip.norm = l.in(4);
     kernels::adam(gpu_of(l), pieces_in(l, count), attributes, clip, state_in(l), {l.mutated(0), l.in(1)},
                   l.mutated(2), l.mutated(3));
   });

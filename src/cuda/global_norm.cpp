@@ -16,9 +16,8 @@ Implementation squared_norms(const OpCall& call, const Target&) {
 
 Implementation global_norm(const OpCall& call, const Target&) {
   const std::int64_t count = call.inputs[0].shape.elements();
-  return own_kernel([=](const Launch& l) {
-    kernels::global_norm(gpu_of(l), count, l.in(0), false, state_in(l), l.out(0));
-  });
+  return own_kernel(
+      [=](const Launch& l) { kernels::global_norm(gpu_of(l), count, l.in(0), state_in(l), l.out(0)); });
 }
 
 }  // namespace

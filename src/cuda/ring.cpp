@@ -21,7 +21,7 @@ void Ring::make_room() {
 }
 
 void Ring::begin(const cpu::StepState& step, std::byte* device_state, cudaStream_t stream) {
-  constexpr std::size_t kHostPart = offsetof(kernels::StepState, skip);
+  constexpr std::size_t kHostPart = offsetof(kernels::StepState, calls);
   kernels::StepState state;
   state.seed = step.seed;
   state.step = step.step;

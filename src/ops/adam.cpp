@@ -13,8 +13,9 @@ Specs infer(const OpCall& call) {
   expects(is_f32(call, 0) && parameters.shape.rank() == 1 && call.inputs[1] == parameters &&
               call.inputs[2] == parameters && call.inputs[3] == parameters,
           call, "parameters, gradients, m and v must be f32 [n]");
-  if (attrs.clip_norm > 0) {
-    expects(has(call, 4) && call.inputs[4] == Spec{Shape{1}}, call, "clipping needs the norm f32 [1]");
+  if (attrs.clip_norm > 0 || attrs.skip_nonfinite) {
+    expects(has(call, 4) && call.inputs[4] == Spec{Shape{1}}, call,
+            "clipping and skip_nonfinite need the norm f32 [1]");
   }
   expect_segments(call, attrs.segments, parameters.shape[0]);
   return {};

@@ -20,7 +20,8 @@ struct AdamAttrs {
   float epsilon = 1e-7f;
   float weight_decay = 0;
   bool decoupled = true;
-  float clip_norm = 0;  // > 0: with `norm`
+  float clip_norm = 0;          // > 0: with `norm`
+  bool skip_nonfinite = false;  // with `norm`: nothing changes when it is not finite
 };
 
 }  // namespace gpunn::ops

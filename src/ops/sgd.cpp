@@ -15,8 +15,9 @@ Specs infer(const OpCall& call) {
   if (attrs.momentum != 0) {
     expects(has(call, 2) && call.inputs[2] == parameters, call, "momentum needs a velocity f32 [n]");
   }
-  if (attrs.clip_norm > 0) {
-    expects(has(call, 3) && call.inputs[3] == Spec{Shape{1}}, call, "clipping needs the norm f32 [1]");
+  if (attrs.clip_norm > 0 || attrs.skip_nonfinite) {
+    expects(has(call, 3) && call.inputs[3] == Spec{Shape{1}}, call,
+            "clipping and skip_nonfinite need the norm f32 [1]");
   }
   expect_segments(call, attrs.segments, parameters.shape[0]);
   return {};

@@ -17,7 +17,8 @@ struct SgdAttrs {
   float momentum = 0;
   bool nesterov = false;
   float weight_decay = 0;
-  float clip_norm = 0;  // > 0: with `norm`
+  float clip_norm = 0;          // > 0: with `norm`
+  bool skip_nonfinite = false;  // with `norm`: nothing changes when it is not finite
 };
 
 }  // namespace gpunn::ops

@@ -17,7 +17,8 @@ Optimizer SGD(SGDOptions o) {
           .momentum = o.momentum,
           .nesterov = o.nesterov,
           .weight_decay = o.weight_decay,
-          .global_clipnorm = o.global_clipnorm};
+          .global_clipnorm = o.global_clipnorm,
+          .skip_nonfinite = o.skip_nonfinite};
 }
 
 Optimizer Adam(AdamOptions o) {
@@ -28,6 +29,7 @@ Optimizer Adam(AdamOptions o) {
           .epsilon = o.epsilon,
           .weight_decay = o.weight_decay,
           .global_clipnorm = o.global_clipnorm,
+          .skip_nonfinite = o.skip_nonfinite,
           .lazy_embeddings = o.lazy_embeddings};
 }
 
@@ -38,7 +40,8 @@ Optimizer AdamW(AdamWOptions o) {
           .beta_2 = o.beta_2,
           .epsilon = o.epsilon,
           .weight_decay = o.weight_decay,
-          .global_clipnorm = o.global_clipnorm};
+          .global_clipnorm = o.global_clipnorm,
+          .skip_nonfinite = o.skip_nonfinite};
 }
 
 namespace train {
@@ -92,8 +95,10 @@ void validate(const Optimizer& o, SourceLocation where) {
          o.weight_decay);
   const double clip = o.global_clipnorm.value_or(1);
   expect(clip > 0 && clip < 1e30, "global_clipnorm", "finite and positive", clip);
-  if (o.lazy_embeddings && (o.weight_decay != 0 || o.global_clipnorm)) {
-    throw UsageError("adam: lazy_embeddings cannot be combined with weight_decay or global_clipnorm", where);
+  if (o.lazy_embeddings && (o.weight_decay != 0 || o.global_clipnorm || o.skip_nonfinite)) {
+    throw UsageError(
+        "adam: lazy_embeddings cannot be combined with weight_decay, global_clipnorm or skip_nonfinite",
+        where);
   }
 }
 
@@ -111,7 +116,7 @@ void emit_optimizer(Graph& graph, const Optimizer& o, const VariableStore& store
   graph.set_layer("optimizer");
   ValueId norm = kNoValue;
   const auto clip = static_cast<float>(o.global_clipnorm.value_or(0));
-  if (o.global_clipnorm) {
+  if (o.global_clipnorm || o.skip_nonfinite) {
     graph.set_segment(Segment::reduce);
     const ValueId squares = graph.emit1("squared_norms", {gradients}, ops::SquaredNormsAttrs{segments});
     norm = graph.emit1("global_norm", {squares});
@@ -125,7 +130,8 @@ void emit_optimizer(Graph& graph, const Optimizer& o, const VariableStore& store
                              .momentum = static_cast<float>(o.momentum),
                              .nesterov = o.nesterov,
                              .weight_decay = decay,
-                             .clip_norm = clip});
+                             .clip_norm = clip,
+                             .skip_nonfinite = o.skip_nonfinite});
   } else {
     graph.emit("adam", {parameters, gradients, buffer("m", Store::slot0), buffer("v", Store::slot1), norm},
                ops::AdamAttrs{.segments = segments,
@@ -134,7 +140,8 @@ void emit_optimizer(Graph& graph, const Optimizer& o, const VariableStore& store
                               .epsilon = static_cast<float>(o.epsilon),
                               .weight_decay = decay,
                               .decoupled = true,  // also for Keras's Adam
-                              .clip_norm = clip});
+                              .clip_norm = clip,
+                              .skip_nonfinite = o.skip_nonfinite});
     for (const LazyTable& table : lazy) {
       const Variable& variable = store.variables()[static_cast<std::size_t>(table.variable)];
       const auto part = [&](Store slot) {
@@ -155,6 +162,7 @@ nn::Json to_json(const Optimizer& o) {
                    {"epsilon", o.epsilon},    {"weight_decay", o.weight_decay}};
   if (o.global_clipnorm) json["global_clipnorm"] = *o.global_clipnorm;
   if (o.lazy_embeddings) json["lazy_embeddings"] = true;
+  if (o.skip_nonfinite) json["skip_nonfinite"] = true;
   return json;
 }
 
@@ -175,6 +183,7 @@ Optimizer optimizer_from(const nn::Json& json) {
   o.epsilon = config.number("epsilon", o.epsilon);
   o.weight_decay = config.number("weight_decay", o.weight_decay);
   o.lazy_embeddings = config.boolean("lazy_embeddings", false);
+  o.skip_nonfinite = config.boolean("skip_nonfinite", false);
   if (json.contains("global_clipnorm")) o.global_clipnorm = config.number("global_clipnorm", 0);
   return o;
 }

@@ -81,5 +81,39 @@ TEST_F(CudaOptimizers, ClippingBringsTheNormOfAllParametersDown) {
   }
 }
 
+// Queued, captured and replayed; the third batch is finite, and its gradients are not.
+TEST_F(CudaOptimizers, AStepWhoseGradientsAreNotFiniteChangesNothing) {
+  const Tensor y = noise(Shape{kBatch, 4}, 2);
+  const auto train = [&](const std::string& device, const Optimizer& optimizer, std::vector<float>& before) {
+    Sequential model = make_model(device, optimizer);
+    for (int step = 0; step < 6; ++step) {
+      Tensor x = noise(Shape{kBatch, 64}, static_cast<std::uint32_t>(step));
+      Tensor labels = y.clone();
+      if (step == 2) labels.data<float>()[5] = 3e38f;
+      if (step == 2) before = weights_of(model);
+      const double loss = model.train_on_batch(x, labels)["loss"];
+      EXPECT_EQ(std::isfinite(loss), optimizer.skip_nonfinite ? step != 2 : step < 2) << step;
+      if (step == 2) {
+        EXPECT_EQ(optimizer.skip_nonfinite, weights_of(model) == before) << device;
+      }
+    }
+    return weights_of(model);
+  };
+  for (const Optimizer& optimizer :
+       {SGD({.momentum = 0.9, .nesterov = true, .weight_decay = 0.01, .skip_nonfinite = true}),
+        Adam({.global_clipnorm = 1.0, .skip_nonfinite = true}), AdamW({.skip_nonfinite = true})}) {
+    std::vector<float> before, before_there;
+    const std::vector<float> weights = train("cpu", optimizer, before);
+    EXPECT_GT(distance(weights, before), 0.01) << "it goes on";
+    for (const char* device : {"sim", "sim-own"}) {
+      const std::vector<float> there = train(device, optimizer, before_there);
+      EXPECT_LT(distance(there, weights), 1e-4 * distance(weights, before)) << device;
+    }
+  }
+  std::vector<float> before;
+  EXPECT_TRUE(std::isnan(train("cpu", Adam({.global_clipnorm = 1.0}), before)[0]))
+      << "else nothing was skipped";
+}
+
 }  // namespace
 }  // namespace gpunn

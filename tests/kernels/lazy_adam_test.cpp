@@ -68,21 +68,5 @@ TEST(LazyAdamTest, RowsOfTheBatchForSeveralSteps) {
   }
 }
 
-TEST(LazyAdamTest, ASkippedStepChangesNothing) {
-  StepState state;
-  state.learning_rate = 1, state.skip = 1;
-  const Floats w0 = uniform(12, -1, 1);
-  const Floats all = everywhere([&](const Way& way) {
-    const Way even{way.gpu, 0};
-    Array<StepState> s(even, std::vector<StepState>{state});
-    Array<std::int32_t> ids(way, {0, 1, 1, 2});
-    Array<float> w(way, w0), m(way, Floats(12, 0)), v(way, Floats(12, 0)), dy(way, uniform(16, -1, 1)),
-        scratch(way, 16);
-    lazy_adam(way.gpu, {4, 4, 3}, {}, s, ids, dy, {w, m, v}, scratch);
-    return w.read();
-  });
-  EXPECT_EQ(all, w0);
-}
-
 }  // namespace
 }  // namespace gpunn::kernels

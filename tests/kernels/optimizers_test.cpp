@@ -51,7 +51,7 @@ TEST(OptimizersTest, AdamIsKerassForSeveralSteps) {
           Clip clip;
           if (clipped) {
             squared_norms(way.gpu, pieces, grad, sums);
-            global_norm(way.gpu, kPieceCount, sums, true, s, norm);
+            global_norm(way.gpu, kPieceCount, sums, s, norm);
             clip = {norm, 3.0f};
           }
           adam(way.gpu, pieces, {.decoupled = decoupled}, clip, s, {w, grad}, m, v);
@@ -137,30 +137,38 @@ TEST(OptimizersTest, AGradientThatIsNotFiniteChangesNothing) {
           sums(way, kPieceCount), norm(way, 1);
       const Pieces pieces{table, kPieceCount};
       squared_norms(way.gpu, pieces, grad, sums);
-      global_norm(way.gpu, kPieceCount, sums, true, s, norm);
-      adam(way.gpu, pieces, {}, {norm, 1.0f}, s, {values, grad}, m, v);
-      sgd(way.gpu, pieces, {}, {}, s, {values, grad}, nullptr);
-      finish_step(way.gpu, {}, s);
-      const StepState after = s.read()[0];
-      EXPECT_EQ(after.step, 0);
-      EXPECT_EQ(after.skipped, 1);
-      EXPECT_EQ(after.calls, 1);
-      return values.read();
+      global_norm(way.gpu, kPieceCount, sums, s, norm);
+      adam(way.gpu, pieces, {}, {norm, 1.0f, true}, s, {values, grad}, m, v);
+      sgd(way.gpu, pieces, {}, {norm, 0, true}, s, {values, grad}, nullptr);
+      sgd(way.gpu, pieces, {0.9f, true}, {norm, 1.0f, true}, s, {values, grad}, m);
+      return join({values.read(), m.read(), v.read()});
     });
-    EXPECT_EQ(w, w0);
+    EXPECT_EQ(part(w, 0, kSize), w0);
+    EXPECT_EQ(part(w, kSize, 2 * kSize), Floats(2 * kSize, 0));
   }
 }
 
-TEST(OptimizersTest, OnlyTheGuardLeavesAStepOut) {
-  for (const bool guard : {true, false}) {
-    everywhere([&](const Way& way) {
-      Array<StepState> s(Way{way.gpu, 0}, std::vector<StepState>(1));
-      Array<float> sums(way, Floats{1, NAN}), norm(way, 1);
-      global_norm(way.gpu, 2, sums, guard, s, norm);
-      EXPECT_EQ(s.read()[0].skip, guard ? 1 : 0);
-      return Floats{};
+// A norm that is finite leaves nothing out, and one that is not only where that was asked for.
+TEST(OptimizersTest, OnlyWhatIsNotFiniteIsLeftOut) {
+  const Floats w0 = uniform(kSize, -1, 1), g = uniform(kSize, -1, 1, 2);
+  StepState state;
+  state.learning_rate = 0.1f;
+  const auto run = [&](float norm_value, float to, bool skip) {
+    return everywhere([&](const Way& way) {
+      const Way even{way.gpu, 0};
+      Array<UpdatePiece> table(even, kPieces);
+      Array<StepState> s(even, std::vector<StepState>{state});
+      Array<float> values(way, w0), grad(way, g), norm(way, Floats{norm_value});
+      sgd(way.gpu, {table, kPieceCount}, {}, {norm, to, skip}, s, {values, grad}, nullptr);
+      return values.read();
     });
-  }
+  };
+  const Floats plain = run(0.5f, 0, false);
+  EXPECT_NE(plain, w0);
+  EXPECT_EQ(run(0.5f, 0, true), plain);
+  EXPECT_EQ(run(INFINITY, 0, false), plain);
+  EXPECT_EQ(run(INFINITY, 0, true), w0);
+  EXPECT_TRUE(std::isnan(run(INFINITY, 1, false)[0]));
 }
 
 TEST(OptimizersTest, MomentumAndVelocityGoTogether) {

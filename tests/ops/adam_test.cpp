@@ -55,6 +55,21 @@ TEST(Adam, ClipsByTheGlobalNorm) {
   EXPECT_TRUE(std::isnan(broken.reference(0)[0]));
 }
 
+TEST(Adam, SkipsAStepThatIsNotFinite) {
+  const auto w = flat(-1, 1, 1).values, m = flat(-1, 1, 3).values, v = flat(0, 1, 4).values;
+  for (const float clip : {0.0f, 1.0f}) {
+    const AdamAttrs attrs{
+        .segments = some_segments(), .weight_decay = 0.1f, .clip_norm = clip, .skip_nonfinite = true};
+    for (const double norm : {static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
+      const Check left = update(attrs, {.learning_rate = 0.1f}, norm);
+      EXPECT_EQ(left.reference(0), w);
+      EXPECT_EQ(left.reference(2), m);
+      EXPECT_EQ(left.reference(3), v);
+    }
+    EXPECT_NE(update(attrs, {.learning_rate = 0.1f}, 20.0).reference(0), w);
+  }
+}
+
 TEST(Adam, LeavesPaddingAndFrozenSegmentsAlone) {
   const Check done = update({.segments = some_segments()}, {.learning_rate = 0.1f});
   const Operand before = flat(-1, 1, 1);

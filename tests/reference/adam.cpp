@@ -14,6 +14,7 @@ void update(const Run<T>& run) {
   const T beta1 = static_cast<T>(attrs.beta1), beta2 = static_cast<T>(attrs.beta2);
   const T t = static_cast<T>(run.step.step + 1);
   T scale = static_cast<T>(run.step.gradient_scale);
+  if (attrs.skip_nonfinite && !std::isfinite(run.inputs[4][0])) return;
   if (attrs.clip_norm > 0) {
     const T norm = run.inputs[4][0], clip = static_cast<T>(attrs.clip_norm);
     scale *= !std::isfinite(norm) ? T(NAN) : norm > clip ? clip / norm : T(1);

@@ -11,6 +11,7 @@ template <class T>
 void update(const Run<T>& run) {
   const auto& attrs = run.template attrs<ops::SgdAttrs>();
   T scale = static_cast<T>(run.step.gradient_scale);
+  if (attrs.skip_nonfinite && !std::isfinite(run.inputs[3][0])) return;
   if (attrs.clip_norm > 0) {
     const T norm = run.inputs[3][0], clip = static_cast<T>(attrs.clip_norm);
     scale *= !std::isfinite(norm) ? T(NAN) : norm > clip ? clip / norm : T(1);

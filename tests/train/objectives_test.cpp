@@ -26,6 +26,25 @@ TEST(Objectives, AccuracyBecomesTheKindKerasChooses) {
   EXPECT_EQ(train::resolve(categorical_accuracy, BinaryCrossentropy(), {Shape{1}}), categorical_accuracy);
 }
 
+// Its weights, and its moments: the next step is that of a model which never met the batch, but for the
+// count.
+TEST(Objectives, AStepThatIsNotFiniteIsSkipped) {
+  const Table data = table(30);
+  Tensor huge = data.y.clone();
+  huge.data<float>()[3] = 3e38f;
+  Sequential met = linear_model(1), never = linear_model(1);
+  for (Sequential* model : {&met, &never}) {
+    model->compile({.optimizer = SGD({.learning_rate = 0.01, .momentum = 0.9, .skip_nonfinite = true}),
+                    .loss = MeanSquaredError()});
+    model->train_on_batch(data.x, data.y);
+  }
+  EXPECT_FALSE(std::isfinite(met.train_on_batch(data.x, huge)["loss"]));
+  EXPECT_EQ(met.train_on_batch(data.x, data.y)["loss"], never.train_on_batch(data.x, data.y)["loss"]);
+  EXPECT_EQ(met.train_on_batch(data.x, data.y)["loss"], never.train_on_batch(data.x, data.y)["loss"]);
+  EXPECT_TRUE(train::optimizer_from(train::to_json(Adam({.skip_nonfinite = true}))).skip_nonfinite);
+  EXPECT_FALSE(train::optimizer_from(train::to_json(Adam())).skip_nonfinite);
+}
+
 TEST(Objectives, LogitsAndProbabilitiesAgree) {
   const Table data = table(30);
   Sequential logits = linear_model(1), probabilities = linear_model(1, sigmoid);

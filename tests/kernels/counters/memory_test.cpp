@@ -4,14 +4,20 @@
 #include "kernels/activation.hpp"
 #include "kernels/batch_norm.hpp"
 #include "kernels/concatenate.hpp"
+#include "kernels/conv2d_direct.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/element_loss.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
 #include "kernels/gather.hpp"
+#include "kernels/lazy_adam.hpp"
+#include "kernels/loss_weights.hpp"
 #include "kernels/optimizers.hpp"
 #include "kernels/pool.hpp"
+#include "kernels/recurrent_steps.hpp"
 #include "kernels/reduce.hpp"
+#include "kernels/rnn_weights.hpp"
+#include "kernels/sequence.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/softmax_cross_entropy.hpp"
 #include "kernels/transpose.hpp"
@@ -69,6 +75,14 @@ TEST_F(MemoryTest, Elementwise) {
   const std::int64_t whole[] = {kRows, kColumns}, row[] = {kColumns};
   expect_ideal("sum", [&] { binary(way.gpu, Binary::add, broadcast_shape(whole, whole), x, z, y); });
   expect_ideal("sum with a row", [&] { binary(way.gpu, Binary::add, broadcast_shape(whole, row), x, z, y); });
+  for (const int operand : {0, 1}) {
+    expect_ideal("gradient of a product", [&] {
+      binary_backward(way.gpu, Binary::multiply, operand, broadcast_shape(whole, whole), y, x, z, y);
+    });
+    expect_ideal("gradient of a product with a row", [&] {
+      binary_backward(way.gpu, Binary::multiply, operand, broadcast_shape(whole, row), y, x, z, y);
+    });
+  }
   const ChainStep steps[] = {{.op = ChainOp::add, .operand = z, .period = kCount}, {.op = ChainOp::relu}};
   expect_ideal("chain", [&] { chain(way.gpu, steps, kOverwrite, kCount, x, y); });
   Array<StepState> state(way, std::vector<StepState>(1));
@@ -99,6 +113,25 @@ TEST_F(MemoryTest, Pooling) {
   });
   expect_ideal("average", [&] { average_pool_forward(way.gpu, g, x, y); });
   expect_ideal("its gradient", [&] { average_pool_backward(way.gpu, g, Accumulate::add, dy, dx); });
+}
+
+// Not at the ideal: a lane stores its four channels one at a time, so that each store of a warp touches all
+// sectors of the four.
+TEST_F(MemoryTest, ConvolutionOfFewTaps) {
+  const ConvGeometry g{.batch = 2,
+                       .in = 1,
+                       .out = 32,
+                       .height = {.in = 10, .out = 8, .kernel = 3},
+                       .width = {.in = 10, .out = 8, .kernel = 3}};
+  const std::int64_t outputs = g.y_pixels() * g.out;
+  auto x = array(g.x_pixels()), w = array(g.taps() * g.out, 2), y = array(outputs, 3);
+  simt::clear_launches();
+  conv2d_forward(way.gpu, g, x, w, {}, y, nullptr);
+  check(cudaStreamSynchronize(stream));
+  ASSERT_EQ(simt::launches().size(), 1u);
+  const simt::Counters& c = simt::launches()[0];
+  EXPECT_EQ(c.global_store_sectors, 4 * c.global_store_bytes / 32);
+  EXPECT_EQ(c.global_store_bytes, static_cast<std::uint64_t>(outputs) * sizeof(float));
 }
 
 TEST_F(MemoryTest, Softmax) {
@@ -139,6 +172,98 @@ TEST_F(MemoryTest, Losses) {
       kResults);
 }
 
+TEST_F(MemoryTest, LossesApart) {
+  constexpr std::uint64_t kResults = 4;
+  auto x = array(kCount), t = array(kCount, 2), dx = array(kCount, 4), loss = array(2), metric = array(2),
+       weights = array(kRows, 5);
+  Array<std::int32_t> labels(way, integers(kRows, kColumns));
+  const Matrix shape{kRows, kColumns};
+  expect_ideal(
+      "cross-entropy of probabilities",
+      [&] {
+        cross_entropy(way.gpu, shape, x, {labels, nullptr}, weights, {.loss = loss, .metric = metric},
+                      {.dx = dx});
+      },
+      kResults);
+  expect_ideal("its gradient alone", [&] {
+    cross_entropy(way.gpu, shape, x, {nullptr, t}, nullptr, {}, {.dx = dx});
+  });
+  expect_ideal(
+      "accuracy",
+      [&] {
+        class_accuracy(way.gpu, shape, x, {labels, nullptr}, nullptr, {.metric = metric});
+      },
+      kResults);
+  for (const ElementLoss kind : {ElementLoss::sigmoid_cross_entropy, ElementLoss::squared_error}) {
+    expect_ideal("gradient", [&] {
+      element_loss_backward(way.gpu, kind, shape, x, t, weights, {.dx = dx, .mode = Accumulate::add});
+    });
+  }
+}
+
+TEST_F(MemoryTest, MasksAndWeights) {
+  const SequenceShape tokens{.rows = 32, .steps = 128, .features = 1},
+      features{.rows = 8, .steps = 16, .features = 32};
+  auto x = array(kCount), y = array(kCount, 2), weights = array(32, 3), count = array(1);
+  Array<std::int32_t> ids(way, integers(kCount, 3));
+  Array<std::uint8_t> mask(way, std::vector<std::uint8_t>(kCount, 1)),
+      other(way, std::vector<std::uint8_t>(kCount, 0)), joined(way, 2 * kCount);
+  expect_ideal("tokens", [&] { sequence_mask(way.gpu, tokens, 0, ids, mask); });
+  // A warp to a step: its byte is one of a sector.
+  expect_ideal(
+      "features", [&] { sequence_mask(way.gpu, features, 0.5f, x, mask); }, 8);
+  expect_ideal("masked", [&] { apply_mask(way.gpu, features, kOverwrite, x, mask, y); });
+  expect_ideal("reversed", [&] { reverse(way.gpu, features, kOverwrite, x, y); });
+  expect_ideal("either", [&] { either_mask(way.gpu, kCount, mask, other, joined); });
+  expect_ideal("joined", [&] { join_masks(way.gpu, 32, 128, 128, mask, other, joined); });
+  expect_ideal(
+      "count", [&] { mask_count(way.gpu, kCount, mask, count, nullptr); }, 1);
+  expect_ideal("weights", [&] {
+    loss_weights(way.gpu, {.rows = kCount, .rows_per_weight = 128, .rows_per_step = 1}, weights, mask, count,
+                 y);
+  });
+}
+
+TEST_F(MemoryTest, RecurrentSteps) {
+  constexpr std::int64_t kUnits = 64, kGates = 4, kSteps = 2;
+  const RecurrentSteps steps{
+      .shape = {.cell = RecurrentCell::lstm, .rows = kRows, .steps = kSteps, .units = kUnits}};
+  constexpr std::int64_t kStates = kRows * kUnits, kAll = kStates * kSteps;
+  auto gates = array(kGates * kAll), s = array(kGates * kStates, 2), h = array(kStates, 3),
+       c = array(kStates, 4), out = array(kAll, 5), kept = array(kGates * kAll, 6), cells = array(kAll, 7),
+       dh = array(kStates, 8), dc = array(kStates, 9), products = array(kStates, 10),
+       before = array(kAll, 11);
+  const RecurrentState state{.h = h, .c = c, .s = s};
+  expect_ideal("begin", [&] { recurrent_steps_begin(way.gpu, steps, dh, dc, state); });
+  expect_ideal("a step", [&] {
+    recurrent_step_forward(way.gpu, steps, 1, {.x_gates = gates, .y = out, .kept = kept, .cells = cells},
+                           state);
+  });
+  const RecurrentBackward back{
+      .y = out, .kept = kept, .cells = cells, .dy = out, .dx_gates = gates, .h_before = before};
+  expect_ideal("a step back", [&] {
+    recurrent_step_backward(way.gpu, steps, 0, back, {.dh = dh, .dc = dc, .products = products, .ds = s});
+  });
+  auto masks = array(kRows * kUnits), x = array(kRows * kSteps * kUnits),
+       y = array(kRows * kSteps * kUnits, 2);
+  const FeatureMasks features{.rows = kRows, .steps = kSteps, .features = kUnits};
+  expect_ideal("masked features", [&] { mask_features(way.gpu, features, masks, x, y); });
+  expect_ideal("their gradient", [&] { mask_features_backward(way.gpu, features, kOverwrite, masks, x, y); });
+  RnnWeights layout{.input = kUnits, .units = kUnits, .gates = kGates};
+  constexpr std::int64_t kMatrix = kUnits * kUnits;
+  for (std::int64_t g = 0; g < kGates; ++g) {
+    layout.kernel[static_cast<std::size_t>(g)] = 2 * g * kMatrix;
+    layout.recurrent[static_cast<std::size_t>(g)] = (2 * g + 1) * kMatrix;
+    layout.bias[static_cast<std::size_t>(g)] = 2 * kGates * kMatrix + g * kUnits;
+  }
+  auto kernel = array(kGates * kMatrix), recurrent = array(kGates * kMatrix, 2),
+       bias = array(kGates * kUnits, 3), space = array(2 * kGates * kMatrix + kGates * kUnits, 4);
+  expect_ideal("packed weights", [&] { pack_rnn_weights(way.gpu, layout, kernel, recurrent, bias, space); });
+  expect_ideal("unpacked gradients", [&] {
+    unpack_rnn_gradients(way.gpu, layout, space, {.kernel = kernel, .recurrent = recurrent, .bias = bias});
+  });
+}
+
 TEST_F(MemoryTest, SumsOverRowsAndColumns) {
   auto x = array(kCount), columns = array(kColumns), rows = array(kRows);
   expect_ideal("over rows",
@@ -156,6 +281,12 @@ TEST_F(MemoryTest, BatchNorm) {
   const Matrix shape{kRows, kColumns};
   const BatchNormStatistics statistics{mean, variance};
   expect_ideal("forward", [&] { batch_norm_forward(way.gpu, shape, statistics, gamma, beta, x, y); });
+  auto again = array(kColumns);
+  expect_ideal("variance", [&] { batch_norm_variance(way.gpu, shape, {}, x, mean, again, nullptr); });
+  expect_ideal("sums of the gradient",
+               [&] { batch_norm_backward_sums(way.gpu, shape, statistics, x, dy, gamma, beta, nullptr); });
+  expect_ideal("moving statistics",
+               [&] { batch_norm_update(way.gpu, kColumns, 0.9f, mean, variance, gamma, beta); });
   expect_ideal("mean", [&] { batch_norm_mean(way.gpu, shape, {}, x, mean, nullptr); });
   expect_ideal("backward", [&] {
     batch_norm_backward(way.gpu, shape, {}, kOverwrite, statistics, gamma, x, dy, gamma, beta, y);
@@ -183,6 +314,14 @@ TEST_F(MemoryTest, MovingRows) {
   });
   Array<std::int32_t> ids(way, integers(kRows, kRows));
   expect_ideal("embedding", [&] { embedding_forward(way.gpu, {kRows, kColumns, kRows}, ids, x, y); });
+  expect_ideal("gradient of a table", [&] {
+    embedding_backward(way.gpu, {kRows, kColumns, kRows}, kOverwrite, ids, y, x);
+  });
+  auto m = array(kCount, 4), v = array(kCount, 5), scratch = array(kCount, 6);
+  Array<StepState> state(way, std::vector<StepState>(1));
+  expect_ideal("adam of its rows", [&] {
+    lazy_adam(way.gpu, {kRows, kColumns, kRows}, {}, state, ids, y, {x, m, v}, scratch);
+  });
 }
 
 TEST_F(MemoryTest, Optimizers) {
@@ -195,6 +334,7 @@ TEST_F(MemoryTest, Optimizers) {
   const Pieces all{pieces, static_cast<std::int64_t>(table.size())};
   expect_ideal("adam", [&] { adam(way.gpu, all, {}, {}, state, {w, g}, m, v); });
   expect_ideal("sgd", [&] { sgd(way.gpu, all, {}, {}, state, {w, g}, nullptr); });
+  expect_ideal("sgd with momentum", [&] { sgd(way.gpu, all, {0.9f, true}, {}, state, {w, g}, m); });
   auto sums = array(2);
   expect_ideal(
       "norms", [&] { squared_norms(way.gpu, all, g, sums); }, 1);

@@ -43,6 +43,7 @@ class PlanningBackend : public Backend {
     return cuda::recurrent_reserve(call, target_under(policy));
   }
 
+  bool runs() const override { return false; }
   std::unique_ptr<Executable> bind(Planned, VariableStore&, ThreadPool&) const override {
     throw DeviceError(target_.name + " is known by description only: it can be planned for, not run on");
   }
@@ -64,6 +65,7 @@ class CudaBackend final : public PlanningBackend {
     target_.libraries = options.libraries;
   }
 
+  bool runs() const override { return true; }
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool&) const override {
     const Target target = target_under(planned.plan.policy);
     return cuda::bind(device_, target, std::move(planned), variables, options_);

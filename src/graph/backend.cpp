@@ -25,6 +25,14 @@ Backends& backends() {
   return all;
 }
 
+std::vector<std::string> names_to_run_on(const Backends& all) {
+  std::vector<std::string> names;
+  for (const auto& [name, backend] : all.by_device) {
+    if (backend->runs()) names.push_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 void refuse_fallback(const OpCall& call, std::string_view layer, std::string_view fallback) {
@@ -35,22 +43,26 @@ void refuse_fallback(const OpCall& call, std::string_view layer, std::string_vie
                     call.where);
 }
 
-const Backend& find_backend(std::string_view device) {
+const Backend& find_backend(std::string_view device, SourceLocation where) {
   Backends& all = backends();
   const std::scoped_lock lock(all.guard);
   const auto found = all.by_device.find(device);
   if (found != all.by_device.end()) return *found->second;
   std::string message = "there is no device '" + std::string(device) + "'; there are:";
-  for (const auto& [name, backend] : all.by_device) message += " " + name;
-  throw DeviceError(message);
+  for (const std::string& name : names_to_run_on(all)) message += " " + name;
+  throw DeviceError(message, where);
 }
 
 std::vector<std::string> backend_names() {
   Backends& all = backends();
   const std::scoped_lock lock(all.guard);
-  std::vector<std::string> names;
-  for (const auto& [name, backend] : all.by_device) names.push_back(name);
-  return names;
+  return names_to_run_on(all);
+}
+
+bool has_backend(std::string_view device) {
+  Backends& all = backends();
+  const std::scoped_lock lock(all.guard);
+  return all.by_device.find(device) != all.by_device.end();
 }
 
 void register_backend(std::string device, std::unique_ptr<Backend> backend) {

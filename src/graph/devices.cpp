@@ -48,7 +48,7 @@ CudaProblem load_cuda() {
   return {.reason = reason, .broken = !reason.empty()};
 }
 
-bool is_registered(std::string_view device) {
+bool can_run_on(std::string_view device) {
   const std::vector<std::string> names = backend_names();
   return std::find(names.begin(), names.end(), device) != names.end();
 }
@@ -60,16 +60,17 @@ const CudaProblem& cuda_problem() {
   return problem;
 }
 
-std::string resolve_device(std::string_view asked, bool strict) {
+std::string resolve_device(std::string_view asked, bool strict, SourceLocation where) {
   const std::string device(asked == "cuda" ? "cuda:0" : asked);
-  if (is_registered(device)) return device;
+  if (can_run_on(device)) return device;
   const bool automatic = device == "auto";
   if (!automatic && device.rfind("cuda:", 0) != 0) {
-    static_cast<void>(find_backend(device));  // throws, naming what there is
+    static_cast<void>(find_backend(device, where));  // throws, naming what there is
+    throw DeviceError("device '" + device + "' can be planned for, and nothing can run on it", where);
   }
   const std::string wanted = automatic ? "cuda:0" : device;
   const CudaProblem& problem = cuda_problem();
-  if (is_registered(wanted)) return wanted;
+  if (can_run_on(wanted)) return wanted;
   if (automatic) {
     for (const std::string& name : backend_names()) {
       if (name.rfind("cuda:", 0) == 0) return name;
@@ -77,20 +78,21 @@ std::string resolve_device(std::string_view asked, bool strict) {
   }
   const std::string reason = problem.reason.empty() ? "there is no device " + wanted : problem.reason;
   if (strict && (!automatic || problem.broken))
-    throw DeviceError("device " + wanted + " cannot be used: " + reason);
+    throw DeviceError("device " + wanted + " cannot be used: " + reason, where);
   const std::string message = "running on the cpu: " + reason;
   log_once("device" + wanted, automatic ? LogLevel::info : LogLevel::warning, message);
   return "cpu";
 }
 
-std::string resolve_plan_device(std::string_view asked) {
+std::string resolve_plan_device(std::string_view asked, SourceLocation where) {
   const std::string device(asked == "cuda" ? "cuda:0" : asked);
-  if (is_registered(device)) return device;
-  if (device == "auto" || device.rfind("cuda:", 0) == 0) return resolve_device(device, true);
+  if (has_backend(device)) return device;
+  if (device == "auto" || device.rfind("cuda:", 0) == 0) return resolve_device(device, true, where);
   static const std::string problem = call_plugin("gpunn_cuda_describe");
-  if (is_registered(device)) return device;
-  if (!problem.empty()) throw DeviceError("there is no device '" + device + "' to plan for: " + problem);
-  static_cast<void>(find_backend(device));  // throws, naming what there is
+  if (has_backend(device)) return device;
+  if (!problem.empty())
+    throw DeviceError("there is no device '" + device + "' to plan for: " + problem, where);
+  static_cast<void>(find_backend(device, where));  // throws, naming what there is
   return device;
 }
 

@@ -24,10 +24,19 @@ void NullExecutable::run(Segment segment, const cpu::StepState&) {
   }
 }
 
+const void* NullExecutable::output(int) const {
+  throw DeviceError("the null device computes nothing: there is no output");
+}
+
+void NullExecutable::add_results(std::span<double>) {
+  throw DeviceError("the null device computes nothing: there are no results");
+}
+
 namespace {
 
 class NullBackend final : public Backend {
  public:
+  bool runs() const override { return false; }
   bool slices_batch() const override { return cpu_->slices_batch(); }
   bool computes(std::string_view op) const override { return cpu_->computes(op); }
   Choice choose(const OpCall& call, std::int64_t slice_rows, const Policy& policy) const override {

@@ -1,6 +1,6 @@
 // The backend that computes nothing: it takes a plan, and records which of its steps a run would have taken.
 // For tests of whatever drives an Executable, and for looking at plans of models that do not fit this
-// machine.
+// machine. No model can be made on it.
 #pragma once
 
 #include <string>
@@ -17,8 +17,9 @@ class NullExecutable final : public Executable {
   using Executable::run;
   void set_input(int number, const void* base, const std::int64_t* row_index) override;
   void run(Segment segment, const cpu::StepState& step) override;
-  const void* output(int) const override { return nullptr; }  // there is none
-  void add_results(std::span<double>) override {}             // nor any of these
+  // There are neither: DeviceError.
+  const void* output(int number) const override;
+  void add_results(std::span<double> totals) override;
   const Plan& plan() const override { return planned_.plan; }
 
   // "layer/op" of every step of every run so far.

@@ -77,6 +77,8 @@ struct Choice {
 class Backend {
  public:
   virtual ~Backend() = default;
+  // Whether a model can run on it; else steps can be planned for it, and nothing more.
+  virtual bool runs() const { return true; }
   // Whether the batch is cut into slices; else every node sees all rows, one node at a time.
   virtual bool slices_batch() const = 0;
   virtual bool computes(std::string_view op) const = 0;  // whether it has an implementation of that op
@@ -98,9 +100,10 @@ class Backend {
                                            ThreadPool& pool) const = 0;
 };
 
-// Throws DeviceError naming the devices that there are.
-const Backend& find_backend(std::string_view device);
-std::vector<std::string> backend_names();
+// Throws DeviceError naming the devices that there are to run on.
+const Backend& find_backend(std::string_view device, SourceLocation where = {});
+bool has_backend(std::string_view device);  // to run on, or to plan for
+std::vector<std::string> backend_names();   // to run on
 // A backend that was loaded later takes part from then on. Throws UsageError when the name is taken.
 GPUNN_API void register_backend(std::string device, std::unique_ptr<Backend> backend);
 

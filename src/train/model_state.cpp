@@ -30,7 +30,7 @@ void tell_choices(const Policy& asked, const std::string& device) {
 ModelState::ModelState(nn::Network net, ModelOptions opts, std::string kind_name, SourceLocation where)
     : network(std::move(net)), options(std::move(opts)), kind(std::move(kind_name)) {
   if (options.threads < 0) throw UsageError(cat("threads is ", options.threads), where);
-  options.device = resolve_device(options.device, options.strict);
+  options.device = resolve_device(options.device, options.strict, where);
   tell_choices(policy(), options.device);
   if (options.name.empty()) options.name = kind == "Sequential" ? "sequential" : "functional";
   network.declare(variables);

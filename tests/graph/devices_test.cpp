@@ -14,6 +14,7 @@ namespace gpunn {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class DevicesTest : public ::testing::Test {
  protected:
@@ -53,7 +54,18 @@ TEST_F(DevicesTest, AnUnknownNameListsTheKnownOnes) {
   } catch (const DeviceError& error) {
     EXPECT_THAT(error.what(), HasSubstr("'tpu'"));
     EXPECT_THAT(error.what(), HasSubstr("cpu"));
+    EXPECT_THAT(error.what(), Not(HasSubstr("null")));
   }
+}
+
+TEST_F(DevicesTest, WhatComputesNothingCanOnlyBePlannedFor) {
+  try {
+    resolve_device("null", false);
+    FAIL() << "a model would be made on it";
+  } catch (const DeviceError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("can be planned for"));
+  }
+  EXPECT_EQ(resolve_plan_device("null"), "null");
 }
 
 }  // namespace

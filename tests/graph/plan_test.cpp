@@ -102,6 +102,8 @@ TEST(NullBackend, RecordsWhatARunWouldDo) {
   executable->set_input(0, nullptr, nullptr);
   executable->run({});
   EXPECT_EQ(dynamic_cast<NullExecutable&>(*executable).record().size(), executable->plan().nodes.size());
+  EXPECT_THROW(static_cast<void>(executable->output(0)), DeviceError);
+  EXPECT_THROW(executable->add_results({}), DeviceError);
   EXPECT_THROW(compile(random_graph(3), none, pool, {.device = "tpu"}), DeviceError);
 }
 

@@ -52,10 +52,16 @@ struct OpCall {
   unsigned accumulates = 0;  // bit k: output k is added to what its memory holds, instead of overwriting it
   unsigned batched = 0;      // bit k: the first axis of input k is the batch
 
+  // Throws UsageError where the call was given attributes of another type, or none.
   template <class T>
   const T& attrs_as() const {
-    return *std::any_cast<T>(attributes);
+    const T* found = std::any_cast<T>(attributes);
+    if (found == nullptr) refuse_attributes();
+    return *found;
   }
+
+ private:
+  [[noreturn]] GPUNN_API void refuse_attributes() const;
 };
 
 // Throws ShapeError "<op>: <what> (inputs [..], [..]) at <user's line>" unless `ok`.

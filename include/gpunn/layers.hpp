@@ -10,6 +10,7 @@
 // arguments out of range throw UsageError.
 #pragma once
 
+#include <any>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -405,5 +406,24 @@ GPUNN_API Layer GlobalMaxPooling1D(GlobalPooling1DOptions options = {},
                                    SourceLocation where = SourceLocation::current());
 GPUNN_API Layer GlobalAveragePooling1D(GlobalPooling1DOptions options = {},
                                        SourceLocation where = SourceLocation::current());
+
+// An op of your own (gpunn/graph.hpp: register_op; gpunn/cpu.hpp: how it is computed) as a layer: its inputs
+// are the layer's, then the variables in this order. Shapes are what the op infers, with the batch in front;
+// every output must have the batch as its first axis (Rows::each or Rows::all). Without a gradient nothing
+// flows back through it, and it can have no trainable variables. Attributes are C++ values, so such a model
+// cannot be saved (UsageError); save_weights() and load_weights() work.
+struct CustomVariable {
+  std::string name;  // "kernel"
+  Shape shape;
+  Initializer initializer = glorot_uniform;
+  bool trainable = true;
+};
+struct CustomOptions {
+  std::any attrs = {};  // what OpCall::attrs_as() gives to the op
+  std::vector<CustomVariable> variables = {};
+  std::string name = {};
+};
+GPUNN_API Layer Custom(const std::string& op, CustomOptions options = {},
+                       SourceLocation where = SourceLocation::current());
 
 }  // namespace gpunn

@@ -15,6 +15,13 @@ void expects(bool ok, const OpCall& call, std::string_view what) {
   throw ShapeError(message, call.where);
 }
 
+void OpCall::refuse_attributes() const {
+  const bool none = attributes == nullptr || !attributes->has_value();
+  throw UsageError(
+      std::string(op) + (none ? ": the call has no attributes" : ": the call has attributes of another type"),
+      where);
+}
+
 ValueId Graph::input(std::string name, Spec spec, bool batched) {
   if (batched) {
     const std::int64_t rows = spec.shape[0];

@@ -171,7 +171,17 @@ const LayerType kLayerTypes[] = {
     {"Add", [](C, N n) { return Add({.name = n}, {}); }},
     {"Multiply", [](C, N n) { return Multiply({.name = n}, {}); }},
     {"Concatenate",
-     [](C c, N n) { return Concatenate({.axis = static_cast<int>(c.integer("axis", -1)), .name = n}, {}); }},
+     [](C c, N n) {
+       const std::int64_t axis =
+           std::clamp<std::int64_t>(c.integer("axis", -1), -99, 99);  // no shape has so many
+       return Concatenate({.axis = static_cast<int>(axis), .name = n}, {});
+     }},
+    {"Custom",
+     [](C, N n) -> Layer {
+       throw DataError(cat("layer '", n,
+                           "' is Custom, an op outside the library: make the model in the "
+                           "program and use load_weights()"));
+     }},
     {"BatchNormalization", batch_normalization},
     {"Embedding", embedding},
     {"Masking",
@@ -246,11 +256,16 @@ void ConfigReader::wrong(const char* key, const char* wanted) const {
   throw DataError(cat(type_, ": '", key, "' is not ", wanted));
 }
 
+std::int64_t ConfigReader::whole(const Json& value, const char* key, const char* wanted) const {
+  if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<std::uint64_t>() >> 63 != 0))
+    wrong(key, wanted);
+  return value.get<std::int64_t>();
+}
+
 std::int64_t ConfigReader::integer(const char* key, std::int64_t otherwise) const {
   const Json* value = find(key);
   if (value == nullptr) return otherwise;
-  if (!value->is_number_integer()) wrong(key, "a whole number");
-  return value->get<std::int64_t>();
+  return whole(*value, key, "a whole number");
 }
 
 double ConfigReader::number(const char* key, double otherwise) const {
@@ -307,10 +322,7 @@ std::vector<std::int64_t> ConfigReader::integers(const char* key) const {
   if (value == nullptr) return {};
   std::vector<std::int64_t> numbers;
   if (!value->is_array()) wrong(key, "a list of whole numbers");
-  for (const Json& number : *value) {
-    if (!number.is_number_integer()) wrong(key, "a list of whole numbers");
-    numbers.push_back(number.get<std::int64_t>());
-  }
+  for (const Json& number : *value) numbers.push_back(whole(number, key, "a list of whole numbers"));
   return numbers;
 }
 

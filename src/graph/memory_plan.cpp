@@ -159,6 +159,7 @@ class MemoryPlanner {
     for (const PlannedNode& step : plan_.nodes) {
       if (step.node >= 0 && step.node == graph_.value(id).producer) made_in = step.region;
     }
+    value.partial_first = made_in, value.partial_last = reduced_in;
     shared_.push_back({value.partial_bytes * static_cast<std::size_t>(plan_.slices), made_in, reduced_in,
                        &value.partial_offset});
   }

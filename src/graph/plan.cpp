@@ -78,19 +78,37 @@ std::string_view to_string(Residence residence) {
   return "";
 }
 
-// Values with memory of their own, the largest first.
-std::vector<ValueId> by_size(const Plan& plan) {
-  std::vector<ValueId> ids;
+// A piece of an arena.
+struct Piece {
+  std::string name;
+  const Spec* spec = nullptr;  // of the value, or of the sum that this holds the parts of
+  std::int64_t copies = 1;     // parts
+  Residence residence = Residence::shared;
+  std::size_t bytes = 0, offset = 0;
+  int first = -1, last = -1;
+
+  std::string_view counted_in() const { return residence == Residence::local ? "steps" : "regions"; }
+};
+
+// All that lies in the arenas, the largest first.
+std::vector<Piece> pieces_of(const Plan& plan) {
+  std::vector<Piece> all;
   for (std::size_t id = 0; id < plan.values.size(); ++id) {
     const PlannedValue& value = plan.values[id];
-    if (value.root == static_cast<ValueId>(id) && value.residence != Residence::external && value.bytes > 0) {
-      ids.push_back(static_cast<ValueId>(id));
+    const Spec* spec = &plan.value_specs[id];
+    const bool own = value.root == static_cast<ValueId>(id) && value.residence != Residence::external;
+    if (own && value.bytes > 0) {
+      all.push_back({plan.value_names[id], spec, 1, value.residence, value.bytes, value.offset, value.first,
+                     value.last});
+    }
+    if (value.partial_bytes > 0) {
+      all.push_back({plan.value_names[id] + " (a part from each slice)", spec, plan.slices, Residence::shared,
+                     value.partial_bytes * static_cast<std::size_t>(plan.slices), value.partial_offset,
+                     value.partial_first, value.partial_last});
     }
   }
-  std::stable_sort(ids.begin(), ids.end(), [&](ValueId a, ValueId b) {
-    return plan.values[static_cast<std::size_t>(a)].bytes > plan.values[static_cast<std::size_t>(b)].bytes;
-  });
-  return ids;
+  std::stable_sort(all.begin(), all.end(), [](const Piece& a, const Piece& b) { return a.bytes > b.bytes; });
+  return all;
 }
 
 std::string ratio(std::size_t bytes, std::size_t bound) {
@@ -115,6 +133,18 @@ Cost Plan::total_cost() const {
   Cost total;
   for (const PlannedNode& node : nodes) total.flops += node.cost.flops, total.bytes += node.cost.bytes;
   return total;
+}
+
+std::vector<LayerCost> Plan::layer_costs() const {
+  std::vector<LayerCost> all;
+  for (const PlannedNode& node : nodes) {
+    auto found = std::find_if(all.begin(), all.end(),
+                              [&](const LayerCost& known) { return known.layer == node.layer; });
+    if (found == all.end()) found = all.insert(all.end(), {node.layer, 0, {}});
+    ++found->steps;
+    found->cost.flops += node.cost.flops, found->cost.bytes += node.cost.bytes;
+  }
+  return all;
 }
 
 std::string Plan::to_text() const {
@@ -151,18 +181,23 @@ std::string Plan::to_text() const {
     row.insert(row.end(), {node.cost.flops > 0 ? as_flops(node.cost.flops) : "", as_bytes(node.cost.bytes)});
     steps.row(std::move(row));
   }
-  text += steps.text() + "\nTensors\n";
+  text += steps.text() + "\nLayers\n";
+  Table layers({"layer", "steps", "arithmetic", "bytes"});
+  for (const auto& [layer, count, cost] : layer_costs()) {
+    layers.row(
+        {layer, std::to_string(count), cost.flops > 0 ? as_flops(cost.flops) : "", as_bytes(cost.bytes)});
+  }
+  text += layers.text() + "\nTensors\n";
   Table tensors({"bytes", "memory", "offset", "life", "shape", "name"});
-  for (const ValueId id : by_size(*this)) {
-    const auto i = static_cast<std::size_t>(id);
-    const PlannedValue& value = values[i];
-    const std::string life = (value.residence == Residence::local ? "steps " : "regions ") +
-                             std::to_string(value.first) + "-" + std::to_string(value.last);
-    tensors.row(
-        {as_bytes(static_cast<double>(value.bytes)), std::string(to_string(value.residence)),
-         std::to_string(value.offset), life,
-         gpunn::to_string(value_specs[i].shape) + " " + std::string(gpunn::to_string(value_specs[i].dtype)),
-         value_names[i]});
+  for (const Piece& tensor : pieces_of(*this)) {
+    tensors.row({as_bytes(static_cast<double>(tensor.bytes)), std::string(to_string(tensor.residence)),
+                 std::to_string(tensor.offset),
+                 std::string(tensor.counted_in()) + " " + std::to_string(tensor.first) + "-" +
+                     std::to_string(tensor.last),
+                 (tensor.copies > 1 ? std::to_string(tensor.copies) + " x " : "") +
+                     gpunn::to_string(tensor.spec->shape) + " " +
+                     std::string(gpunn::to_string(tensor.spec->dtype)),
+                 tensor.name});
   }
   text += tensors.text() + "\nMemory\n";
   Table memory({"", "bytes", ""});
@@ -212,17 +247,21 @@ std::string Plan::to_json() const {
                              {"bytes", node.cost.bytes},
                              {"workspace", node.scratch}});
   }
-  for (const ValueId id : by_size(*this)) {
-    const auto i = static_cast<std::size_t>(id);
-    const PlannedValue& value = values[i];
-    json["tensors"].push_back({{"name", value_names[i]},
-                               {"shape", value_specs[i].shape.extents()},
-                               {"dtype", gpunn::to_string(value_specs[i].dtype)},
-                               {"memory", to_string(value.residence)},
-                               {"bytes", value.bytes},
-                               {"offset", value.offset},
-                               {"first", value.first},
-                               {"last", value.last}});
+  for (const auto& [layer, count, cost] : layer_costs()) {
+    json["layers"].push_back(
+        {{"layer", layer}, {"steps", count}, {"flops", cost.flops}, {"bytes", cost.bytes}});
+  }
+  for (const Piece& tensor : pieces_of(*this)) {
+    json["tensors"].push_back({{"name", tensor.name},
+                               {"shape", tensor.spec->shape.extents()},
+                               {"dtype", gpunn::to_string(tensor.spec->dtype)},
+                               {"copies", tensor.copies},
+                               {"memory", to_string(tensor.residence)},
+                               {"bytes", tensor.bytes},
+                               {"offset", tensor.offset},
+                               {"counted_in", tensor.counted_in()},
+                               {"first", tensor.first},
+                               {"last", tensor.last}});
   }
   return json.dump(2);
 }

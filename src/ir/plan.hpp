@@ -28,10 +28,14 @@ struct PlannedValue {
   Residence residence = Residence::external;
   ValueId root =
       kNoValue;  // the value whose memory this one is (views, accumulated gradients); itself otherwise
-  std::size_t offset = 0;                             // into its arena
-  std::size_t bytes = 0;                              // of memory it occupies there
-  std::size_t partial_offset = 0, partial_bytes = 0;  // shared memory for the slices' contributions to a sum
-  int first = -1, last = -1;  // positions in Plan::nodes where it is first written and last used; -1: never
+  std::size_t offset = 0;  // into its arena
+  std::size_t bytes = 0;   // of memory it occupies there
+  // Where it is first written and last used; -1: never. Positions in Plan::nodes where it is local, in
+  // Plan::regions where it is shared.
+  int first = -1, last = -1;
+  // Shared memory for the contribution of each slice to a sum, alive in these regions.
+  std::size_t partial_offset = 0, partial_bytes = 0;
+  int partial_first = -1, partial_last = -1;
 };
 
 struct PlannedNode {
@@ -55,6 +59,13 @@ struct Region {
   Segment segment = Segment::gradients;
   int first = 0, count = 0;     // its steps: a range of Plan::nodes
   std::vector<ValueId> reduce;  // values whose partial results of the slices are summed here
+};
+
+// What all steps of a layer cost together; of the loss, the metrics and the optimizer likewise.
+struct LayerCost {
+  std::string layer;
+  int steps = 0;
+  Cost cost;
 };
 
 // Rows that a sample has in the batched inputs of `node`: 1, or more where steps have become rows.
@@ -87,7 +98,8 @@ struct Plan {
     return arena_bytes + static_cast<std::size_t>(workers) * (local_bytes + scratch_bytes) + variable_bytes;
   }
   Cost total_cost() const;
-  std::string to_text() const;  // tables for people
+  std::vector<LayerCost> layer_costs() const;  // in the order of their first steps
+  std::string to_text() const;                 // tables for people
   std::string to_json() const;
 };
 

@@ -1,9 +1,15 @@
 #include "example.hpp"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -37,7 +43,21 @@ std::int64_t to_step(const std::string& text) {
 
 std::string json_fields;  // what --json prints when all else is said
 
-void report(const gpunn::Logs& test, const gpunn::History& history, const Results& also) {
+// "cuda:0", or for a plan also a GPU that need not be here.
+CLI::Validator device_name(std::vector<std::string> names) {
+  names.insert(names.end(), {"auto", "cpu", "cuda"});
+  return CLI::Validator(
+      [names](std::string& text) {
+        const bool numbered = text.size() > 5 && text.size() < 9 && text.starts_with("cuda:") &&
+                              text.find_first_not_of("0123456789", 5) == text.npos;
+        if (numbered || std::find(names.begin(), names.end(), text) != names.end()) return std::string();
+        return "there is no device '" + text + "'";
+      },
+      "");
+}
+
+// Returns the exit code.
+int report(const gpunn::Logs& test, const gpunn::History& history, const Results& also) {
   const double rate = history.seconds > 0 ? static_cast<double>(history.samples) / history.seconds : 0;
   std::fprintf(stderr, "test accuracy %.4f, test loss %.4f", test["accuracy"], test["loss"]);
   if (history.samples > 0) std::fprintf(stderr, ", %.0f samples/s", rate);
@@ -48,15 +68,26 @@ void report(const gpunn::Logs& test, const gpunn::History& history, const Result
   for (const auto& [name, value] : also) add_result(name, json_number(value));
   add_result("samples_per_second", json_number(rate));
   add_result("seconds", json_number(history.seconds));
+  if (std::isfinite(test["loss"])) return 0;
+  std::fprintf(stderr, "error: training diverged, the test loss is not finite: try a smaller --lr\n");
+  return kFailed;
 }
 
-// Said before an hour of training, not after it.
-void expect_folder_of(const std::string& path) {
-  if (path.empty()) return;  // nothing will be saved
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder)) {
-    throw gpunn::FileError("cannot save to " + path + ": there is no folder " + folder.string());
-  }
+// Whether a file can be made at `path` is said before an hour of training, not after it.
+void expect_writable(const std::string& path) {
+  namespace fs = std::filesystem;
+  const auto refuse = [&](const std::string& why) {
+    throw gpunn::FileError("cannot save to " + path + ": " + why);
+  };
+  const fs::path target = fs::absolute(path);
+  const fs::path folder = target.parent_path();
+  if (!fs::is_directory(folder)) refuse("there is no folder " + folder.string());
+  if (fs::exists(target) && !fs::is_regular_file(target)) refuse("it is there and no regular file");
+  std::string probe = target.string() + ".XXXXXX";  // beside it: saving makes such a file and renames it
+  const int file = mkstemp(probe.data());
+  if (file < 0) refuse(std::strerror(errno));
+  close(file);
+  fs::remove(probe);
 }
 
 }  // namespace
@@ -70,7 +101,7 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
       ->check(CLI::Range(0, kMany));
   app.add_option("--batch-size", flags.batch_size, "samples per step")->check(CLI::Range(1, kMany));
   app.add_option("--lr", flags.learning_rate, "Adam's learning rate")->check(CLI::Range(0.0, 1e6));
-  app.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N");
+  app.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->check(device_name({}));
   app.add_flag("--strict", flags.strict, "an error instead of falling back to another device or kernel");
   app.add_flag("--tf32", flags.tf32, "on a GPU, let products and convolutions round their operands to TF32");
   app.add_flag("--nondeterministic", flags.nondeterministic,
@@ -97,8 +128,10 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
          "FIRST:LAST, the training steps that --trace and NVIDIA's profilers record (LAST not included)")
       ->type_name("A:B");
   app.add_flag("--plan", flags.plan, "print memory, arithmetic and implementations of a step first");
+  app.add_flag("--plan-json", flags.plan_json, "the same as JSON");
   app.add_option("--plan-for", flags.plan_for,
-                 "the same for a GPU that need not be here: t4, a100, l4, h100, b200 or rtx5090");
+                 "--plan for a GPU that need not be here: t4, a100, l4, h100, b200 or rtx5090")
+      ->check(device_name({"t4", "a100", "l4", "h100", "b200", "rtx5090"}));
   for (const Option& option : about.options) {
     // Without extra arguments one that stands in brackets is no list of several.
     std::visit(
@@ -120,6 +153,8 @@ int run(int argc, char** argv, const About& about, const std::function<int(const
     return code;
   } catch (const gpunn::DataError& error) {
     return fail(kData, error);
+  } catch (const gpunn::ShapeError& error) {
+    return fail(kData, error);  // the networks are sound: it is the data that does not fit them
   } catch (const gpunn::UsageError& error) {
     return fail(kUsage, error);
   } catch (const std::exception& error) {
@@ -155,8 +190,7 @@ std::string json_string(const std::string& text) {
 }
 
 int evaluate(gpunn::Model& model, const gpunn::DatasetPtr& test, const Results& also) {
-  report(model.evaluate(test), {}, also);
-  return 0;
+  return report(model.evaluate(test), {}, also);
 }
 
 int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::DatasetPtr& test,
@@ -167,13 +201,16 @@ int train(gpunn::Model& model, const gpunn::DatasetPtr& train, const gpunn::Data
 int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Results& also,
           const gpunn::TextVectorization* vocabulary) {
   if (flags.summary) std::printf("%s\n", model.summary().c_str());
-  if (flags.plan || !flags.plan_for.empty()) {
-    const gpunn::PlanOptions plan{
-        .batch_size = flags.batch_size, .data = data.train, .device = flags.plan_for};
-    std::printf("%s\n", model.plan(plan).text.c_str());
+  if (flags.plan || flags.plan_json || !flags.plan_for.empty()) {
+    const gpunn::StepPlan plan =
+        model.plan({.batch_size = flags.batch_size, .data = data.train, .device = flags.plan_for});
+    std::printf("%s\n", (flags.plan_json ? plan.json : plan.text).c_str());
   }
   std::fflush(stdout);  // before the progress on standard error
-  expect_folder_of(flags.save);
+  if (!flags.save.empty()) {
+    expect_writable(flags.save);
+    if (vocabulary) expect_writable(vocabulary_of(flags.save));
+  }
 
   std::optional<gpunn::Trace> trace;
   if (!flags.trace.file.empty() || flags.trace.last_step >= 0) trace.emplace(flags.trace);
@@ -191,10 +228,7 @@ int train(gpunn::Model& model, const Parts& data, const Flags& flags, const Resu
   }
   if (!stop.stopped()) {
     const gpunn::Logs result = model.evaluate(data.test, {.stop = &stop.flag()});
-    if (!stop.stopped()) {
-      report(result, history, also);
-      return 0;
-    }
+    if (!stop.stopped()) return report(result, history, also);
   }
   std::fprintf(stderr, "interrupted after %lld steps\n", static_cast<long long>(model.steps()));
   return kInterrupted;

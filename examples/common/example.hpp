@@ -30,6 +30,7 @@ struct Flags {
   bool json = false;
   bool summary = false;
   bool plan = false;
+  bool plan_json = false;
   std::string plan_for = {};  // a device
   gpunn::TraceOptions trace = {};
 

@@ -115,7 +115,9 @@ struct PlanOptions {
   std::string device = {};
 };
 
-// What a step will do and use. Nothing of it has been allocated. Once the model has run such a step, the plan
+// What a step will do and use. Of all this only the weights (parameters and state) exist, which a model
+// allocates when it is made; gradients, optimizer slots, arenas and workspaces are allocated when the first
+// step of its kind is about to run. Once the model has run such a step, the plan
 // is that of the run: with the algorithms that were chosen when it was bound, and what fell back then.
 struct StepPlan {
   std::string text;  // tables for people
@@ -133,8 +135,8 @@ class GPUNN_API Model {
   Model& operator=(Model&&) noexcept;
   virtual ~Model();
 
-  // Chooses how to train. Throws UsageError for settings out of range, ShapeError when loss and output
-  // differ.
+  // Chooses how to train. Throws UsageError for settings out of range, ShapeError where the loss or a metric
+  // does not fit the output; the model then stays compiled as it was.
   void compile(TrainingOptions options, SourceLocation where = SourceLocation::current());
 
   // Trains. Throws UsageError before compile(), ShapeError when the data, or batches of the validation data,
@@ -169,18 +171,20 @@ class GPUNN_API Model {
   Logs train_on_batch(const Tensor& x, const Tensor& y, std::optional<Tensor> sample_weight = {},
                       SourceLocation where = SourceLocation::current());
 
-  std::string summary() const;                    // Keras's table
-  StepPlan plan(PlanOptions options = {}) const;  // "train" and "evaluate": after compile()
+  std::string summary() const;  // Keras's table
+  // "train" and "evaluate": after compile().
+  StepPlan plan(PlanOptions options = {}, SourceLocation where = SourceLocation::current()) const;
   std::int64_t count_params() const;
   const std::string& name() const;
 
   // Weights by Keras's names: "dense/kernel". The tensors share the model's memory. On a GPU that is the
   // host's copy, up to date when it is taken: take it anew after training and before writing.
   std::vector<std::string> weight_names() const;
-  Tensor weight(std::string_view name) const;  // throws UsageError
+  // Throws UsageError for a name that is not among them.
+  Tensor weight(std::string_view name, SourceLocation where = SourceLocation::current()) const;
 
   double learning_rate() const;
-  void set_learning_rate(double rate);
+  void set_learning_rate(double rate, SourceLocation where = SourceLocation::current());
   std::int64_t steps() const;  // optimizer steps done
   // Stateful layers start from zeros again. Their state moves with every batch, of evaluate() and predict()
   // too.
@@ -188,13 +192,13 @@ class GPUNN_API Model {
   void stop_training();  // for callbacks: ends fit() after the current epoch (or group of steps)
 
   // The architecture, the weights and, after compile(), the training settings and the optimizer's state, in
-  // one safetensors file. Throws FileError; never leaves a partial file.
+  // one safetensors file. Throws FileError, and UsageError for a Custom layer; never leaves a partial file.
   void save(const std::filesystem::path& path) const;
   // The weights alone, without the state of stateful layers: to train with batches of 32 and go on with
   // batches of 1, load them into the same layers with another stateful_batch_size.
   void save_weights(const std::filesystem::path& path) const;
   // By name and shape, all or nothing. Throws DataError naming the first that is missing or does not fit.
-  void load_weights(const std::filesystem::path& path);
+  void load_weights(const std::filesystem::path& path, SourceLocation where = SourceLocation::current());
 
   // A model for predict() alone, in another thread if you like, that shares these weights and may outlive the
   // original. On a GPU it has a stream of its own, and may run while the original trains: each of its batches
@@ -206,7 +210,8 @@ class GPUNN_API Model {
  protected:
   explicit Model(std::unique_ptr<ModelState> state);
   std::unique_ptr<ModelState> state_;
-  friend GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options);
+  friend GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options,
+                                    SourceLocation where);
 };
 
 // A chain of layers; the first is an Input.
@@ -221,6 +226,7 @@ class GPUNN_API Sequential final : public Model {
 // What save() wrote. A name in `options` replaces the saved one, and so does a seed that is not 0; with the
 // saved seed fit() goes on to the same bits. Throws FileError, and DataError for a file that is not a saved
 // model.
-GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options = {});
+GPUNN_API Model load_model(const std::filesystem::path& path, ModelOptions options = {},
+                           SourceLocation where = SourceLocation::current());
 
 }  // namespace gpunn

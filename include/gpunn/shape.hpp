@@ -17,7 +17,7 @@ class GPUNN_API Shape {
 
   Shape() = default;
   Shape(std::initializer_list<std::int64_t>
-            extents);  // throws ShapeError: rank over 8, negative extent, element count over 2^62
+            extents);  // throws ShapeError: rank over 8, negative extent, element count over 2^48
   explicit Shape(std::span<const std::int64_t> extents);
 
   int rank() const { return rank_; }

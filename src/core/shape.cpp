@@ -8,7 +8,8 @@
 namespace gpunn {
 namespace {
 
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 62;
+// More than any memory holds, and so few that bytes and sums of them cannot overflow 64 bits.
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 48;
 
 std::string list(std::span<const std::int64_t> extents) {
   std::string text = "[";

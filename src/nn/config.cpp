@@ -1,5 +1,9 @@
 // Layers to JSON and back, in Keras's words.
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "src/core/text.hpp"
 #include "src/nn/layer.hpp"
 
@@ -271,7 +275,9 @@ std::int64_t ConfigReader::integer(const char* key, std::int64_t otherwise) cons
 double ConfigReader::number(const char* key, double otherwise) const {
   const Json* value = find(key);
   if (value == nullptr) return otherwise;
-  if (!value->is_number()) wrong(key, "a number");
+  // Most of them become floats.
+  if (!value->is_number() || std::abs(value->get<double>()) > std::numeric_limits<float>::max())
+    wrong(key, "a number");
   return value->get<double>();
 }
 

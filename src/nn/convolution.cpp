@@ -13,11 +13,9 @@ class Conv2DLayer final : public LayerDefinition {
         filters_(filters),
         kernel_(kernel),
         options_(std::move(options)) {
-    const auto positive = [](Size2 size) { return size.height > 0 && size.width > 0; };
     argument(filters > 0, "Conv2D", cat("filters must be positive, not ", filters), where);
-    argument(positive(kernel), "Conv2D", "kernel_size must be positive", where);
-    argument(positive(options_.strides), "Conv2D", "strides must be positive", where);
-    argument(positive(options_.dilation_rate), "Conv2D", "dilation_rate must be positive", where);
+    check_window("Conv2D", "kernel_size", kernel, options_.strides, options_.dilation_rate, options_.padding,
+                 where);
     argument(options_.groups > 0 && filters % options_.groups == 0, "Conv2D",
              cat("groups (", options_.groups, ") must divide the filters (", filters, ")"), where);
   }

@@ -41,10 +41,8 @@ class Conv1DLayer final : public LayerDefinition {
         kernel_(kernel),
         options_(std::move(options)) {
     argument(filters > 0, "Conv1D", cat("filters must be positive, not ", filters), where);
-    argument(kernel > 0, "Conv1D", cat("kernel_size must be positive, not ", kernel), where);
-    argument(options_.strides > 0, "Conv1D", cat("strides must be positive, not ", options_.strides), where);
-    argument(options_.dilation_rate > 0, "Conv1D",
-             cat("dilation_rate must be positive, not ", options_.dilation_rate), where);
+    check_window("Conv1D", "kernel_size", {1, kernel}, {1, options_.strides}, {1, options_.dilation_rate},
+                 options_.padding, where);
     argument(options_.padding.left == 0 && options_.padding.right == 0, "Conv1D",
              "padding is before and after (top and bottom), not to the sides", where);
     argument(options_.groups > 0 && filters % options_.groups == 0, "Conv1D",
@@ -113,8 +111,8 @@ class Pooling1DLayer final : public LayerDefinition {
         size_(pool_size),
         strides_(options.strides > 0 ? options.strides : pool_size),
         padding_(options.padding) {
-    argument(size_ > 0, type(), cat("pool_size must be positive, not ", size_), where);
     argument(options.strides >= 0, type(), cat("strides must be positive, not ", options.strides), where);
+    check_window(type(), "pool_size", {1, size_}, {1, strides_}, 1, padding_, where);
     argument(padding_.kind != Padding::Kind::causal && padding_.left == 0 && padding_.right == 0, type(),
              "padding is valid, same, or before and after (top and bottom)", where);
   }

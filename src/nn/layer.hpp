@@ -154,6 +154,7 @@ class ConfigReader {
 
  private:
   const Json* find(const char* key) const;
+  std::int64_t whole(const Json& value, const char* key, const char* wanted) const;
   [[noreturn]] void wrong(const char* key, const char* wanted) const;
   const Json& config_;
   std::string_view type_;

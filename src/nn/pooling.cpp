@@ -16,8 +16,7 @@ class Pooling2DLayer final : public LayerDefinition {
         size_(pool_size),
         strides_(options.strides.value_or(pool_size)),
         padding_(options.padding) {
-    argument(size_.height > 0 && size_.width > 0, type(), "pool_size must be positive", where);
-    argument(strides_.height > 0 && strides_.width > 0, type(), "strides must be positive", where);
+    check_window(type(), "pool_size", size_, strides_, 1, padding_, where);
   }
 
   std::string_view type() const override { return kind_ == Pool::max ? "MaxPooling2D" : "AveragePooling2D"; }

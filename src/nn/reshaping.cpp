@@ -40,9 +40,10 @@ class ReshapeLayer final : public LayerDefinition {
   Shape resolve(const Shape& x) const {
     std::vector<std::int64_t> extents = target_;
     const auto unknown = std::find(extents.begin(), extents.end(), -1);
-    std::int64_t known = 1;
-    for (const std::int64_t n : extents) known *= n == -1 ? 1 : n;
-    if (unknown != extents.end()) *unknown = x.elements() / known;
+    if (unknown != extents.end()) {
+      *unknown = 1;
+      *unknown = x.elements() / Shape{std::span<const std::int64_t>(extents)}.elements();  // refuses overflow
+    }
     const Shape row{std::span<const std::int64_t>(extents)};
     expects(row.elements() == x.elements(),
             cat(x.elements(), " elements cannot take the shape ", to_json(target_).dump()));

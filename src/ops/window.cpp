@@ -5,6 +5,8 @@
 namespace gpunn::ops {
 namespace {
 
+constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;  // of the numbers of a window
+
 struct Axis {
   std::int64_t size, stride, dilation;
   std::int64_t reach() const { return (size - 1) * dilation + 1; }
@@ -24,7 +26,12 @@ Ends same(std::int64_t extent, const Axis& axis) {
 std::int64_t positions(const OpCall& call, std::int64_t extent, const Axis& axis, Ends padding) {
   expects(axis.size >= 1 && axis.stride >= 1 && axis.dilation >= 1, call,
           "window, strides and dilation must be at least 1");
+  expects(axis.size <= kMost && axis.stride <= kMost && axis.dilation <= kMost, call,
+          "window, strides and dilation must be below 2^31");
   expects(padding.before >= 0 && padding.after >= 0, call, "padding must not be negative");
+  // same and causal padding may be as large as the window reaches.
+  expects(padding.before <= kMost * kMost && padding.after <= kMost * kMost - padding.before, call,
+          "the padding is too large");
   const std::int64_t room = extent + padding.before + padding.after - axis.reach();
   expects(room >= 0, call, "the window does not fit into the padded input");
   return room / axis.stride + 1;

@@ -275,14 +275,15 @@ void BatchReader::bind_rows(Executable& executable, const std::int64_t* rows) co
 }
 
 StepKey planned_step(const nn::Network& network, const TrainingOptions* training, nn::Mode mode,
-                     const PlanOptions& options) {
+                     const PlanOptions& options, SourceLocation where) {
   if (options.data) {
-    if (options.data->size() == 0) throw DataError("plan: the data has no samples");
+    if (options.data->size() == 0) throw DataError("plan: the data has no samples", where);
     ReaderOptions reader;
     reader.function = "plan";
     reader.loader.batch_size = options.batch_size;
     reader.with_labels = mode != nn::Mode::predict;
     reader.check_data = false;
+    reader.where = where;
     const BatchReader data(options.data, network, training, std::move(reader));
     return data.key(mode, data.shapes().back());
   }

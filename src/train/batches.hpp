@@ -91,6 +91,6 @@ DatasetPtr weighted(DatasetPtr data, const std::optional<Tensor>& sample_weight,
 
 // The step that Model::plan() is asked for.
 StepKey planned_step(const nn::Network& network, const TrainingOptions* training, nn::Mode mode,
-                     const PlanOptions& options);
+                     const PlanOptions& options, SourceLocation where);
 
 }  // namespace gpunn::train

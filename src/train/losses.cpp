@@ -130,13 +130,17 @@ Metric metric_from(const std::string& name) {
   throw DataError(cat("there is no metric '", name, "'"));
 }
 
-nn::Json to_json(const Loss& loss) {
+std::string loss_name(const Loss& loss) {
   for (const LossName& known : kLosses) {
-    if (known.kind != loss.kind) continue;
-    return {
-        {"name", known.name}, {"from_logits", loss.from_logits}, {"label_smoothing", loss.label_smoothing}};
+    if (known.kind == loss.kind) return known.name;
   }
   throw UsageError("loss of no known kind");
+}
+
+nn::Json to_json(const Loss& loss) {
+  return {{"name", loss_name(loss)},
+          {"from_logits", loss.from_logits},
+          {"label_smoothing", loss.label_smoothing}};
 }
 
 Loss loss_from(const nn::Json& json) {

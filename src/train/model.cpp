@@ -74,22 +74,7 @@ Sequential::Sequential(std::initializer_list<Layer> layers, ModelOptions options
 
 void Model::compile(TrainingOptions options, SourceLocation where) {
   if (state_->inference_only) throw UsageError("compile: this model is a clone for inference", where);
-  train::validate(options.optimizer, where);
-  if (options.loss.kind == Loss::Kind::none) throw UsageError("compile: no loss", where);
-  if (options.steps_per_execution < 1) {
-    throw UsageError(cat("compile: steps_per_execution is ", options.steps_per_execution), where);
-  }
-  if (state_->network.outputs().size() != 1) {
-    throw UsageError(
-        cat("compile: the model has ", state_->network.outputs().size(), " outputs; one can be trained"),
-        where);
-  }
-  if (state_->network.output(0).shape.rank() == 0) {
-    throw ShapeError(
-        "compile: the model's output is one number per sample without an axis; end with Dense(1)", where);
-  }
-  if (options.metrics.size() >= VariableStore::kMaxResults)
-    throw UsageError("compile: too many metrics", where);
+  train::check_training(options, state_->network, state_->variables, where);
   state_->set_training(std::move(options));
 }
 
@@ -114,11 +99,13 @@ History Model::fit(std::span<const float> x, std::span<const std::int32_t> y, Fi
 }
 
 Logs Model::evaluate(const DatasetPtr& data, EvaluateOptions options, SourceLocation where) {
+  if (options.batch_size < 1) throw UsageError(cat("evaluate: batch_size is ", options.batch_size), where);
+  if (options.prefetch < 0) throw UsageError(cat("evaluate: prefetch is ", options.prefetch), where);
   return train::evaluate(*state_, data, options, where);
 }
 
 Logs Model::evaluate(const Tensor& x, const Tensor& y, EvaluateOptions options, SourceLocation where) {
-  return train::evaluate(*state_, dataset(x, y, where), options, where);
+  return evaluate(dataset(x, y, where), options, where);
 }
 
 std::vector<Tensor> Model::predict(const DatasetPtr& data, PredictOptions options, SourceLocation where) {
@@ -157,18 +144,18 @@ std::string Model::summary() const {
   return nn::summary(state_->network, state_->options.name, optimizer);
 }
 
-StepPlan Model::plan(PlanOptions options) const {
-  if (options.batch_size < 1) throw UsageError(cat("plan: batch_size is ", options.batch_size));
+StepPlan Model::plan(PlanOptions options, SourceLocation where) const {
+  if (options.batch_size < 1) throw UsageError(cat("plan: batch_size is ", options.batch_size), where);
   std::optional<nn::Mode> mode;
   for (const auto known : {nn::Mode::train, nn::Mode::evaluate, nn::Mode::predict}) {
     if (to_string(known) == options.mode) mode = known;
   }
-  if (!mode) throw UsageError(cat("plan: there is no mode '", options.mode, "'"));
+  if (!mode) throw UsageError(cat("plan: there is no mode '", options.mode, "'"), where);
   const TrainingOptions* training = state_->training ? &*state_->training : nullptr;
-  if (*mode != nn::Mode::predict) training = &state_->compiled("plan", {});
-  const train::StepKey key = train::planned_step(state_->network, training, *mode, options);
+  if (*mode != nn::Mode::predict) training = &state_->compiled("plan", where);
+  const train::StepKey key = train::planned_step(state_->network, training, *mode, options, where);
   const std::string device =
-      options.device.empty() ? state_->options.device : resolve_plan_device(options.device);
+      options.device.empty() ? state_->options.device : resolve_plan_device(options.device, where);
   if (options.device.empty()) {
     if (const Executable* bound = state_->steps.find(key))
       return {bound->plan().to_text(), bound->plan().to_json()};
@@ -189,20 +176,20 @@ std::vector<std::string> Model::weight_names() const {
   return names;
 }
 
-Tensor Model::weight(std::string_view name) const {
+Tensor Model::weight(std::string_view name, SourceLocation where) const {
   const auto& variables = state_->variables.variables();
   for (std::size_t i = 0; i < variables.size(); ++i) {
     if (variables[i].name == name) return state_->variables.tensor(static_cast<int>(i));
   }
-  throw UsageError(cat("the model '", this->name(), "' has no weight '", name, "'"));
+  throw UsageError(cat("the model '", this->name(), "' has no weight '", name, "'"), where);
 }
 
 double Model::learning_rate() const {
   return state_->learning_rate;
 }
 
-void Model::set_learning_rate(double rate) {
-  if (!(rate >= 0 && rate < 1e30)) throw UsageError(cat("learning rate ", rate));
+void Model::set_learning_rate(double rate, SourceLocation where) {
+  train::check_learning_rate(rate, where);
   state_->learning_rate = rate;
 }
 

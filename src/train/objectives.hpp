@@ -30,10 +30,12 @@ ValueId emit_loss(Graph& graph, const Loss& loss, ValueId predictions, ValueId l
 Metric resolve(Metric metric, const Loss& loss, const Spec& output);
 ValueId emit_metric(Graph& graph, Metric resolved, ValueId predictions, ValueId labels, ValueId weights);
 std::string metric_name(Metric metric);
+std::string loss_name(const Loss& loss);
 
 // Slots (moments) the optimizer keeps per parameter.
 int slots(const Optimizer& optimizer);
 void validate(const Optimizer& optimizer, SourceLocation where);  // throws UsageError
+void check_learning_rate(double rate, SourceLocation where);      // likewise
 // An embedding's table that is updated at the rows of the batch alone, from what flows back to its output.
 struct LazyTable {
   int variable = 0;

@@ -81,6 +81,10 @@ int slots(const Optimizer& optimizer) {
   return 2;
 }
 
+void check_learning_rate(double rate, SourceLocation where) {
+  if (!(rate >= 0 && rate < 1e30)) throw UsageError(cat("learning rate ", rate), where);
+}
+
 void validate(const Optimizer& o, SourceLocation where) {
   const auto expect = [&](bool ok, const char* name, const char* range, double value) {
     if (!ok) throw UsageError(cat(name_of(o.kind), ": ", name, " must be ", range, ", not ", value), where);

@@ -1,6 +1,7 @@
 // Saved models: one safetensors file. The architecture and the training settings are JSON in its metadata.
 
 #include <cstring>
+#include <limits>
 
 #include "gpunn/io.hpp"
 #include "gpunn/model.hpp"
@@ -116,6 +117,20 @@ void copy_into(const std::vector<io::NamedTensor>& tensors, const io::Safetensor
   }
 }
 
+// A number of values, layers or steps. Throws DataError unless it is whole, not negative, and a T.
+template <class T>
+T whole(const Json& json, const char* what) {
+  const bool fits = json.is_number_unsigned() && json.get<std::uint64_t>() <= std::numeric_limits<T>::max();
+  if (!fits) throw DataError(cat("'", what, "' holds ", json.dump().substr(0, 40)));
+  return json.get<T>();
+}
+
+std::vector<int> value_numbers(const Json& json, const char* what) {
+  std::vector<int> numbers;
+  for (const Json& number : json) numbers.push_back(whole<int>(number, what));
+  return numbers;
+}
+
 Dtype dtype_from(const std::string& name) {
   for (const Dtype dtype : {Dtype::f32, Dtype::i32}) {
     if (to_string(dtype) == name) return dtype;
@@ -139,9 +154,10 @@ nn::Network network_from(const Json& json) {
         nn::layer_from_config(config.text("class_name", ""), layer.at("config"), config.text("name", "")));
   }
   for (const Json& call : json.at("calls")) {
-    parts.calls.push_back({call.at("layer").get<int>(), call.at("inputs").get<std::vector<int>>(), 0, {}});
+    parts.calls.push_back(
+        {whole<int>(call.at("layer"), "layer"), value_numbers(call.at("inputs"), "inputs"), 0, {}});
   }
-  parts.outputs = json.at("outputs").get<std::vector<int>>();
+  parts.outputs = value_numbers(json.at("outputs"), "outputs");
   return nn::Network::assemble(parts);
 }
 
@@ -149,15 +165,18 @@ void restore_training(ModelState& state, const Json& json, const io::Safetensors
   const nn::ConfigReader config(json, "training");
   TrainingOptions training;
   training.optimizer = train::optimizer_from(json.at("optimizer"));
-  train::validate(training.optimizer, {});
   training.loss = train::loss_from(json.at("loss"));
   for (const Json& metric : json.at("metrics"))
     training.metrics.push_back(train::metric_from(metric.get<std::string>()));
-  training.steps_per_execution = static_cast<int>(config.integer("steps_per_execution", 1));
+  training.steps_per_execution =
+      whole<int>(json.value("steps_per_execution", Json(1u)), "steps_per_execution");
+  train::check_training(training, state.network, state.variables, {});
+  const double rate = config.number("learning_rate", training.optimizer.learning_rate);
+  train::check_learning_rate(rate, {});
+  const auto step = whole<std::int64_t>(json.value("step", Json(0u)), "step");
+  const auto epoch = whole<std::int64_t>(json.value("epoch", Json(0u)), "epoch");
   state.set_training(std::move(training));
-  state.learning_rate = config.number("learning_rate", state.learning_rate);
-  state.step = config.integer("step", 0);
-  state.epoch = config.integer("epoch", 0);
+  state.learning_rate = rate, state.step = step, state.epoch = epoch;
   if (state.step == 0) return;
   state.allocate_training();
   copy_into(slots_of(state), file);
@@ -176,7 +195,8 @@ void compare_arithmetic(const ModelState& state, const Json& json) {
   compare("deterministic", saved.boolean("deterministic", policy.deterministic), policy.deterministic);
 }
 
-std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOptions options) {
+std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOptions options,
+                                       SourceLocation where) {
   const auto found = file.metadata.find(kMetadataKey);
   if (found == file.metadata.end())
     throw DataError("it has weights but no model; load_weights() reads such files");
@@ -188,13 +208,24 @@ std::unique_ptr<ModelState> state_from(const io::SafetensorsFile& file, ModelOpt
   // Written unsigned; config.integer() would refuse the upper half.
   if (options.seed == 0 && json.contains("seed")) options.seed = json.at("seed").get<std::uint64_t>();
   auto state = std::make_unique<ModelState>(network_from(json), std::move(options),
-                                            config.text("class_name", "Functional"), SourceLocation{});
+                                            config.text("class_name", "Functional"), where);
   compare_arithmetic(*state, json);
   expect_weights(*state, file);  // before memory of the sizes that the file claims is allocated
   state->variables.allocate(false, 0);
   copy_into(weights_of(*state, States::with), file);
   if (json.contains("training")) restore_training(*state, json.at("training"), file);
   return state;
+}
+
+// Errors of the file itself, with the user's line.
+io::SafetensorsFile read(const std::filesystem::path& path, SourceLocation where) {
+  try {
+    return io::load_safetensors(path);
+  } catch (const FileError& error) {
+    throw FileError(error.what(), where);
+  } catch (const DataError& error) {
+    throw DataError(error.what(), where);
+  }
 }
 
 }  // namespace
@@ -213,22 +244,22 @@ void Model::save_weights(const std::filesystem::path& path) const {
   io::save_safetensors(path, weights_of(*state_, States::without));
 }
 
-void Model::load_weights(const std::filesystem::path& path) {
-  const io::SafetensorsFile file = io::load_safetensors(path);
+void Model::load_weights(const std::filesystem::path& path, SourceLocation where) {
+  const io::SafetensorsFile file = read(path, where);
   try {
     copy_into(weights_of(*state_, States::without), file);
   } catch (const DataError& error) {
-    throw DataError(cat(path.string(), ": ", error.what()));
+    throw DataError(cat(path.string(), ": ", error.what()), where);
   }
 }
 
-Model load_model(const std::filesystem::path& path, ModelOptions options) {
-  const io::SafetensorsFile file = io::load_safetensors(path);
+Model load_model(const std::filesystem::path& path, ModelOptions options, SourceLocation where) {
+  const io::SafetensorsFile file = read(path, where);
   const auto wrong = [&](const std::exception& error) {
-    return DataError(cat(path.string(), ": not a model that can be loaded: ", error.what()));
+    return DataError(cat(path.string(), ": not a model that can be loaded: ", error.what()), where);
   };
   try {
-    return Model(state_from(file, std::move(options)));
+    return Model(state_from(file, std::move(options), where));
   } catch (const nlohmann::json::exception& error) {
     throw wrong(error);
   } catch (const DataError& error) {

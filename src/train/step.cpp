@@ -72,6 +72,18 @@ void emit_training(Graph& graph, ValueId loss, const nn::Network::Trace& trace, 
   emit_optimizer(graph, optimizer, store, lazy);
 }
 
+// What `emit` makes of the output; the ShapeError of one that does not fit it names `what`.
+template <class Emit>
+ValueId emit_objective(const std::string& what, const Graph& graph, ValueId predictions, Emit emit) {
+  try {
+    return emit();
+  } catch (const ShapeError& error) {
+    const Spec& output = graph.spec(predictions);
+    throw ShapeError(cat(what, " does not fit the output, ", output.dtype, " ", output.shape.without_front(),
+                         " per sample: ", error.what()));
+  }
+}
+
 // After everything that reads the state: moving statistics in training, the state of stateful layers always.
 void emit_updates(Graph& graph, const nn::Network::Trace& trace) {
   graph.set_segment(Segment::update);
@@ -109,13 +121,17 @@ Graph build_step(const nn::Network& network, const VariableStore& store, const T
   graph.set_layer("loss");
   const RowWeights rows =
       emit_row_weights(graph, predictions, weights, trace.masks[0], !training->metrics.empty());
-  const ValueId loss = emit_loss(graph, training->loss, predictions, labels, rows.loss);
+  const ValueId loss = emit_objective(cat("the loss ", loss_name(training->loss)), graph, predictions, [&] {
+    return emit_loss(graph, training->loss, predictions, labels, rows.loss);
+  });
   graph.place(loss, {Store::results, 0});
   graph.set_layer("metrics");
   for (std::size_t i = 0; i < training->metrics.size(); ++i) {
     const Metric metric = resolve(training->metrics[i], training->loss, network.output(0));
-    graph.place(emit_metric(graph, metric, predictions, labels, rows.metrics),
-                {Store::results, (i + 1) * kPair});
+    const ValueId value = emit_objective(cat("the metric ", metric_name(metric)), graph, predictions, [&] {
+      return emit_metric(graph, metric, predictions, labels, rows.metrics);
+    });
+    graph.place(value, {Store::results, (i + 1) * kPair});
   }
   fuse_forward(graph, device);
   if (key.mode == nn::Mode::train) emit_training(graph, loss, trace, store, training->optimizer);

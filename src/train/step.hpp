@@ -34,6 +34,11 @@ struct StepKey {
 Graph build_step(const nn::Network& network, const VariableStore& store, const TrainingOptions* training,
                  const StepKey& key, std::string_view device);
 
+// Throws UsageError for settings out of range and ShapeError where loss, metrics and network do not fit:
+// whatever build_step() refuses of a training step, before there is data. `where` is the line of compile().
+void check_training(const TrainingOptions& training, const nn::Network& network, const VariableStore& store,
+                    SourceLocation where);
+
 // The executables used last. Training, evaluation, a short last batch and each bucket of sequences need one
 // each: room for both of seven buckets.
 class StepCache {

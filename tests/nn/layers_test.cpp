@@ -99,6 +99,11 @@ TEST(Layers, ShapeErrorsNameLayerShapesAndLine) {
               }),
               HasSubstr("groups (4)"));
   EXPECT_THAT(message_of<ShapeError>([] { Reshape({7})(Input({10})); }), HasSubstr("Reshape on [10]"));
+  // The product of what is known would wrap to 0.
+  EXPECT_THAT(message_of<ShapeError>([] {
+                Reshape({1ll << 32, 1ll << 32, -1})(Input({10}));
+              }),
+              HasSubstr("too many elements"));
   EXPECT_THAT(message_of<ShapeError>([] { Add()(Input({3})); }), HasSubstr("two or more inputs"));
   EXPECT_THAT(message_of<ShapeError>([] { Dense(3)({Input({3}), Input({3})}); }), HasSubstr("one input"));
   EXPECT_THAT(message_of<ShapeError>([] { Add()({Input({3}), Input({4})}); }), HasSubstr("[3], [4]"));
@@ -117,6 +122,17 @@ TEST(Layers, BadArgumentsNameLayerAndLine) {
   EXPECT_THAT(message_of<UsageError>([] { Conv2D(3, 3, {.groups = 2}); }), HasSubstr("groups"));
   EXPECT_THAT(message_of<UsageError>([] { Conv2D(3, 0); }), HasSubstr("kernel_size"));
   EXPECT_THAT(message_of<UsageError>([] { MaxPooling2D(2, {.strides = 0}); }), HasSubstr("strides"));
+  // Numbers whose products would wrap.
+  constexpr std::int64_t kLarge = std::int64_t{1} << 62;
+  EXPECT_THAT(message_of<UsageError>([] { Conv2D(3, 3, {.dilation_rate = kLarge}); }),
+              HasSubstr("dilation_rate"));
+  EXPECT_THAT(message_of<UsageError>([] { Conv2D(3, 3, {.padding = pad(kLarge)}); }), HasSubstr("padding"));
+  EXPECT_THAT(message_of<UsageError>([] { Conv1D(3, 3, {.padding = pad(-1, 0, 0, 0)}); }),
+              HasSubstr("padding"));
+  EXPECT_THAT(message_of<UsageError>([] { Conv1D(3, 3, {.padding = causal, .dilation_rate = kLarge}); }),
+              HasSubstr("dilation_rate"));
+  EXPECT_THAT(message_of<UsageError>([] { MaxPooling1D(kLarge); }), HasSubstr("pool_size"));
+  EXPECT_THAT(message_of<UsageError>([] { AveragePooling2D(2, {.strides = kLarge}); }), HasSubstr("strides"));
   EXPECT_THAT(message_of<UsageError>([] { Reshape({-1, -1}); }), HasSubstr("-1"));
   EXPECT_THAT(message_of<UsageError>([] { Concatenate({.axis = 0}); }), HasSubstr("batch"));
 }

@@ -32,6 +32,72 @@ TEST(Mistakes, OrderOfCalls) {
               HasSubstr("'tpu'"));
 }
 
+// compile() finds what a step would stumble over, at the line that chose it; the model stays compiled as it
+// was.
+TEST(Mistakes, LossAndMetricsThatDoNotFitTheOutput) {
+  const Table data = table(8);
+  Sequential model = compiled_ffn();
+  int line = 0;
+  const std::string message = message_of<ShapeError>([&] {
+    line = __LINE__ + 1;
+    model.compile({.loss = SparseCategoricalCrossentropy(), .metrics = {binary_accuracy}});
+  });
+  EXPECT_THAT(message,
+              AllOf(HasSubstr("mistakes_test.cpp:" + std::to_string(line)),
+                    HasSubstr("compile: the metric binary_accuracy does not fit the output, f32 [1]")));
+  model.fit(data.x, data.y, quietly({}));
+  EXPECT_THAT(message_of<ShapeError>([&] {
+                model.compile({.loss = BinaryCrossentropy(), .metrics = {sparse_categorical_accuracy}});
+              }),
+              HasSubstr("the metric sparse_categorical_accuracy"));
+  Sequential ids({Input({3}, {.dtype = Dtype::i32})}, {.device = "cpu"});
+  EXPECT_THAT(
+      message_of<ShapeError>([&] { ids.compile({.loss = MeanSquaredError()}); }),
+      AllOf(HasSubstr("mistakes_test.cpp:"), HasSubstr("the loss mean_squared_error"), HasSubstr("i32 [3]")));
+  EXPECT_THAT(
+      message_of<UsageError>([&] { model.compile({.loss = BinaryCrossentropy({.label_smoothing = 1.5})}); }),
+      HasSubstr("label_smoothing is 1.5"));
+  EXPECT_THAT(message_of<UsageError>([&] {
+                model.compile({.loss = BinaryCrossentropy(), .metrics = std::vector<Metric>(64, accuracy)});
+              }),
+              HasSubstr("64 metrics, of which 63 are possible"));
+  model.compile({.loss = BinaryCrossentropy(), .metrics = std::vector<Metric>(63, accuracy)});
+  EXPECT_EQ(model.evaluate(data.x, data.y)["accuracy"], model.evaluate(data.x, data.y)["accuracy"]);
+}
+
+// What is told the caller's line besides fit().
+TEST(Mistakes, NameTheLine) {
+  const Table data = table(8);
+  Sequential model = compiled_ffn();
+  const auto here = HasSubstr("mistakes_test.cpp:");
+  EXPECT_THAT(message_of<UsageError>([&] { model.evaluate(data.x, data.y, {.batch_size = 0}); }),
+              AllOf(here, HasSubstr("evaluate: batch_size is 0")));
+  EXPECT_THAT(message_of<UsageError>([&] { model.evaluate(data.dataset(), {.prefetch = -1}); }),
+              AllOf(here, HasSubstr("evaluate: prefetch is -1")));
+  EXPECT_THAT(message_of<UsageError>([&] { model.plan({.batch_size = 0}); }),
+              AllOf(here, HasSubstr("plan: batch_size is 0")));
+  EXPECT_THAT(message_of<UsageError>([&] { model.plan({.mode = "fly"}); }), AllOf(here, HasSubstr("'fly'")));
+  EXPECT_THAT(message_of<DeviceError>([&] { model.plan({.device = "tpu"}); }),
+              AllOf(here, HasSubstr("'tpu'")));
+  EXPECT_THAT(message_of<ShapeError>([&] {
+                model.plan({.data = std::make_shared<TensorDataset>(Tensor(Shape{8, 9}), data.y)});
+              }),
+              AllOf(here, HasSubstr("plan: input 0 of the data is [9]")));
+  EXPECT_THAT(message_of<UsageError>([&] { ffn().plan(); }), AllOf(here, HasSubstr("plan: call compile()")));
+  EXPECT_THAT(message_of<UsageError>([&] { model.weight("dense/kernels"); }),
+              AllOf(here, HasSubstr("'dense/kernels'")));
+  EXPECT_THAT(message_of<UsageError>([&] { model.set_learning_rate(-1); }),
+              AllOf(here, HasSubstr("learning rate -1")));
+  EXPECT_THAT(message_of<FileError>([&] { model.load_weights("nowhere.safetensors"); }),
+              AllOf(here, HasSubstr("nowhere.safetensors")));
+  EXPECT_THAT(message_of<FileError>([&] { load_model("nowhere.safetensors"); }),
+              AllOf(here, HasSubstr("nowhere.safetensors")));
+  EXPECT_THAT(message_of<DeviceError>([&] {
+                Sequential({Input({1}), Dense(1)}, {.device = "null"});
+              }),
+              AllOf(here, HasSubstr("nothing can run on it")));
+}
+
 TEST(Mistakes, ShapesOfData) {
   Sequential model = compiled_ffn();
   const Table data = table(8);

@@ -108,27 +108,66 @@ TEST_F(Save, HostileModelsAreRefused) {
            R"(], "calls": [)" + calls + R"(], "outputs": [)" + outputs + "]}";
   };
   const std::string dense = R"({"class_name": "Dense", "name": "d", "config": {"units": 3}})";
-  for (const std::string& json :
-       {std::string("{"), std::string("[]"), std::string("null"), std::string(R"({"format": 2})"),
-        std::string(R"({"format": 1})"), model("", "", ""), model("", "", "1"), model("", "", "-1"),
-        model(dense, R"({"layer": 1, "inputs": [0]})", "1"),
-        model(dense, R"({"layer": 0, "inputs": [1]})", "1"),
-        model(dense, R"({"layer": 0, "inputs": [0, 0]})", "1"),
-        model(dense, R"({"layer": "0", "inputs": [0]})", "1"),
-        model(dense, R"({"layer": 0, "inputs": [0]})", "1"),  // the weights are missing
-        model(R"({"class_name": "Dense", "name": "d", "config": {"units": -3}})",
-              R"({"layer": 0, "inputs": [0]})", "1"),
-        model(R"({"class_name": "Dense", "name": "d", "config": {"units": 4611686018427387904}})",
-              R"({"layer": 0, "inputs": [0]})", "1"),
-        model(R"({"class_name": "System", "name": "d", "config": {}})", R"({"layer": 0, "inputs": [0]})",
-              "1"),
-        std::string(100000, '[')}) {
+  for (
+      const std::string& json :
+      {std::string("{"), std::string("[]"), std::string("null"), std::string(R"({"format": 2})"),
+       std::string(R"({"format": 1})"), model("", "", ""), model("", "", "1"), model("", "", "-1"),
+       model(dense, R"({"layer": 1, "inputs": [0]})", "1"),
+       model(dense, R"({"layer": 0, "inputs": [1]})", "1"),
+       model(dense, R"({"layer": 0, "inputs": [0, 0]})", "1"),
+       model(dense, R"({"layer": "0", "inputs": [0]})", "1"),
+       model(dense, R"({"layer": 0, "inputs": [0]})", "1"),  // the weights are missing
+       model(R"({"class_name": "Dense", "name": "d", "config": {"units": -3}})",
+             R"({"layer": 0, "inputs": [0]})", "1"),
+       model(R"({"class_name": "Dense", "name": "d", "config": {"units": 4611686018427387904}})",
+             R"({"layer": 0, "inputs": [0]})", "1"),
+       model(
+           R"({"class_name": "Reshape", "name": "r", "config": {"target_shape": [4294967296, 4294967296, -1]}})",
+           R"({"layer": 0, "inputs": [0]})", "1"),
+       model(R"({"class_name": "Custom", "name": "c", "config": {"op": "adam"}})",
+             R"({"layer": 0, "inputs": [0]})", "1"),
+       model(R"({"class_name": "System", "name": "d", "config": {}})", R"({"layer": 0, "inputs": [0]})", "1"),
+       std::string(100000, '[')}) {
     EXPECT_THAT(refused(json), HasSubstr("bad.safetensors: not a model that can be loaded"))
         << json.substr(0, 100);
   }
   io::save_safetensors(path("weights.safetensors"), {});
   EXPECT_THAT(message_of<DataError>([&] { load_model(path("weights.safetensors")); }),
               HasSubstr("load_weights()"));
+}
+
+// The training settings of a file keep to what compile() keeps to, and so does what they are for.
+TEST_F(Save, HostileTrainingSettingsAreRefused) {
+  const Table data = table(40);
+  Sequential model = compiled_ffn();
+  model.fit(data.x, data.y, quietly({.epochs = 1}));
+  model.save(path("good.safetensors"));
+  const io::SafetensorsFile good = io::load_safetensors(path("good.safetensors"));
+  const auto refused = [&](const std::string& from, const std::string& to) {
+    std::string json = good.metadata.at("gpunn_model");
+    const std::size_t at = json.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    json.replace(at, from.size(), to);
+    io::save_safetensors(path("bad.safetensors"), good.tensors, {{"gpunn_model", json}});
+    return message_of<DataError>([&] { load_model(path("bad.safetensors"), {.device = "cpu"}); });
+  };
+  std::string metrics = R"(["accuracy")";
+  for (int i = 1; i < 70; ++i) metrics += R"(,"accuracy")";
+  EXPECT_THAT(refused(R"(["accuracy")", metrics), HasSubstr("70 metrics, of which 63"));
+  EXPECT_THAT(refused(R"("binary_crossentropy")", R"("none")"), HasSubstr("no loss"));
+  EXPECT_THAT(refused(R"(["accuracy")", R"(["sparse_categorical_accuracy")"),
+              HasSubstr("the metric sparse_categorical_accuracy"));
+  EXPECT_THAT(refused(R"("label_smoothing":0.0)", R"("label_smoothing":2)"),
+              HasSubstr("label_smoothing is 2"));
+  const std::string steps = R"("steps_per_execution":1)";
+  EXPECT_THAT(refused(steps, R"("steps_per_execution":-5)"), HasSubstr("-5"));
+  EXPECT_THAT(refused(steps, R"("steps_per_execution":0)"), HasSubstr("steps_per_execution is 0"));
+  EXPECT_THAT(refused(steps, R"("steps_per_execution":4294967297)"), HasSubstr("4294967297"));
+  EXPECT_THAT(refused(R"("step":2)", R"("step":-2)"), HasSubstr("'step' holds -2"));
+  EXPECT_THAT(refused(R"("epoch":1)", R"("epoch":0.5)"), HasSubstr("'epoch' holds 0.5"));
+  EXPECT_THAT(refused(R"(,"learning_rate":0.01,"step")", R"(,"learning_rate":-1,"step")"),
+              HasSubstr("learning rate -1"));
+  EXPECT_THAT(refused(R"("layer":1,)", R"("layer":4294967297,)"), HasSubstr("'layer' holds 4294967297"));
 }
 
 TEST_F(Save, CheckpointsAndLogsOfEpochs) {

@@ -2,6 +2,8 @@
 
 #include <omp.h>
 #include <dnnl.hpp>
+#include <limits>
+#include <string>
 
 #include "gpunn/error.hpp"
 
@@ -102,6 +104,17 @@ auto describe(dnnl::prop_kind kind, const Descs& d, const dnnl::primitive_attr& 
 #endif
 }
 
+// In places it counts in 32 bits, and divides by what is left of larger numbers.
+void expect_numbers_of_32_bits(const OnednnConv::Shapes& s, const ops::Conv2dAttrs& a) {
+  for (const std::int64_t number :
+       {s.images, s.in_channels, s.out_channels, s.input.height, s.input.width, s.output.height,
+        s.output.width, s.kernel.height, s.kernel.width, a.strides.height, a.strides.width, a.dilation.height,
+        a.dilation.width, a.padding.top, a.padding.bottom, a.padding.left, a.padding.right}) {
+    if (number > std::numeric_limits<std::int32_t>::max())
+      throw DeviceError("oneDNN takes no convolution with a number of " + std::to_string(number));
+  }
+}
+
 }  // namespace
 
 struct OnednnConv::Impl {
@@ -120,6 +133,7 @@ struct OnednnConv::Impl {
 OnednnConv::OnednnConv(ConvPass pass, const Shapes& shapes, const ops::Conv2dAttrs& attrs) try
     : impl_(std::make_unique<Impl>()) {
   const OneThread one;  // kernels are chosen for the number of threads
+  expect_numbers_of_32_bits(shapes, attrs);
   const Descs d(shapes, attrs);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);

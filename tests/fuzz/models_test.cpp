@@ -146,7 +146,8 @@ TEST(Fuzz, Models) {
   const std::vector<io::SafetensorsFile> files = seeds(dir / "seed");
   set_log_level(LogLevel::off);
   const Shape kInputs[] = {{4}, {8, 8, 1}, {6}};
-  JsonMutator mutate(7);
+  // Others: --gtest_shuffle --gtest_random_seed=N.
+  JsonMutator mutate(static_cast<std::uint32_t>(testing::UnitTest::GetInstance()->random_seed()));
   const auto begin = std::chrono::steady_clock::now();
   const std::int64_t blocks = live_host_blocks();
   int accepted = 0, refused = 0;

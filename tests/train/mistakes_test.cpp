@@ -83,6 +83,9 @@ TEST(Mistakes, NameTheLine) {
                 model.plan({.data = std::make_shared<TensorDataset>(Tensor(Shape{8, 9}), data.y)});
               }),
               AllOf(here, HasSubstr("plan: input 0 of the data is [9]")));
+  Sequential large({Input({std::int64_t{1} << 40, 8, 1}), Conv2D(2, 3, {.strides = 2})}, {.device = "cpu"});
+  EXPECT_THAT(message_of<DeviceError>([&] { large.plan({.mode = "predict"}); }),  // oneDNN would divide by 0
+              HasSubstr("no convolution with a number of 1099511627776"));
   EXPECT_THAT(message_of<UsageError>([&] { ffn().plan(); }), AllOf(here, HasSubstr("plan: call compile()")));
   EXPECT_THAT(message_of<UsageError>([&] { model.weight("dense/kernels"); }),
               AllOf(here, HasSubstr("'dense/kernels'")));

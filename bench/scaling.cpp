@@ -198,16 +198,26 @@ std::vector<Layer> gru_net(std::int64_t units) {
   return {GRU(units, {.return_sequences = true}), GRU(units), Dense(1)};
 }
 
+std::vector<Layer> lstm_net(std::int64_t units) {
+  return {LSTM(units, {.return_sequences = true}), LSTM(units), Dense(1)};
+}
+
 void recurrent(const Settings& settings) {
-  std::vector<Case> rows, steps, widths;
+  std::vector<Case> rows, long_rows, steps, lstm_steps, widths;
   for (const std::int64_t batch : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})
     rows.push_back({"batch " + std::to_string(batch), batch, {25, 64}, gru_net(64)});
+  for (const std::int64_t batch : {1, 4, 16, 64, 256})
+    long_rows.push_back({"batch " + std::to_string(batch), batch, {100, 64}, gru_net(64)});
   for (const std::int64_t time : {25, 50, 100, 200, 400, 800})
     steps.push_back({std::to_string(time) + " steps", 32, {time, 64}, gru_net(64)});
+  for (const std::int64_t time : {25, 100, 400})
+    lstm_steps.push_back({std::to_string(time) + " steps", 32, {time, 64}, lstm_net(64)});
   for (const std::int64_t units : {32, 64, 128, 256, 512})
     widths.push_back({std::to_string(units) + " units", 32, {25, units}, gru_net(units)});
   run_group("Batch size: two GRUs of 64, 25 steps", Against::best_above, rows, settings);
+  run_group("Batch size: two GRUs of 64, 100 steps", Against::best_above, long_rows, settings);
   run_group("Steps: two GRUs of 64, batch 32", Against::first, steps, settings);
+  run_group("Steps: two LSTMs of 64, batch 32", Against::first, lstm_steps, settings);
   run_group("Units: two GRUs, 25 steps, batch 32", Against::first, widths, settings);
 }
 

@@ -100,7 +100,8 @@ def recurrent(kind):
     for name, mask in MASKS.items():
         cases[name] = (5, {}, mask, False)
         cases[f"{name}_sequences"] = (5, {"return_sequences": True, "return_state": True}, mask, True)
-    cases["padded_behind_backwards"] = (5, {"return_sequences": True, "go_backwards": True}, MASKS["padded_behind"], False)
+    for name in ("padded_behind", "padded_in_front"):
+        cases[f"{name}_backwards"] = (5, {"return_sequences": True, "go_backwards": True}, MASKS[name], False)
 
     with Family(kind) as family:
         for name, (steps, attributes, mask, with_states) in cases.items():
@@ -134,34 +135,60 @@ def check_with_torch_module(kind, result):
     agree(f"torch.nn for {kind}", result["output"], module(torch.tensor(result["input"]))[0].detach().numpy())
 
 
+def bidirectional_cases():
+    """name: kind, merge mode, sequences, mask, further attributes"""
+    for kind in KINDS:
+        for merge in ("concat", "sum", "mul", "ave", None) if kind == "gru" else ("concat",):
+            for sequences in (False, True):
+                for mask in (None, "padded_behind") if merge == "concat" else (None,):
+                    yield "_".join([kind, merge or "apart"] + ["sequences"] * sequences + [mask] * bool(mask)), kind, merge, sequences, mask, {}
+        states = {"return_state": True, "initial_states": True}
+        yield f"{kind}_from_states", kind, "concat", False, None, states
+        yield f"{kind}_sequences_from_states_padded_in_front", kind, "concat", True, "padded_in_front", states
+    for merge in ("concat", "sum", "mul", "ave", None):
+        yield f"gru_{merge or 'apart'}_sequences_padded_in_front", "gru", merge, True, "padded_in_front", {}
+    yield "gru_concat_padded_in_front", "gru", "concat", False, "padded_in_front", {}
+    yield "gru_apart_states", "gru", None, True, None, {"return_state": True}
+    yield "lstm_mul_sequences_with_holes_and_an_empty_row", "lstm", "mul", True, "with_holes_and_an_empty_row", {}
+    for mask in (None, "with_holes_and_an_empty_row"):
+        name = "_".join(["lstm_backward_layer"] + [mask] * bool(mask))
+        yield name, "lstm", "concat", True, mask, {"backward_layer": {"layer": "lstm", "activation": "relu"}}
+
+
 def bidirectional():
     with Family("bidirectional") as family:
-        for kind in KINDS:
+        for name, kind, merge, sequences, mask, further in bidirectional_cases():
             make, step, state_count = KINDS[kind]
-            merges = ("concat", "sum", "mul", "ave", None) if kind == "gru" else ("concat",)
-            for merge in merges:
-                for sequences in (False, True):
-                    for mask in (None, "padded_behind") if merge == "concat" else (None,):
-                        name = "_".join([kind, merge or "apart"] + ["sequences"] * sequences + [mask] * bool(mask))
-                        random = Random(f"bidirectional/{name}")
-                        array = np.array(MASKS[mask], bool) if mask else None
-                        layer = layers.Bidirectional(make(UNITS, return_sequences=sequences, name=kind), merge_mode=merge)
-                        result = run_layer(layer, [random.uniform(BATCH, 5, INPUT)], random, **({"mask": array} if mask else {}))
+            returns_state = further.get("return_state", False)
+            random = Random(f"bidirectional/{name}")
+            array = np.array(MASKS[mask], bool) if mask else None
+            options = {"return_sequences": sequences, "return_state": returns_state}
+            second = further.get("backward_layer")
+            backward = make(UNITS, activation=second["activation"], go_backwards=True, name=f"backward_{kind}", **options) if second else None
+            layer = layers.Bidirectional(make(UNITS, name=kind, **options), merge_mode=merge, backward_layer=backward)
+            x = random.uniform(BATCH, 5, INPUT)
+            states = [random.uniform(BATCH, UNITS) for _ in range(2 * state_count)] if further.get("initial_states") else []
+            result = run_layer(layer, [x], random, states, **({"mask": array} if mask else {}))
 
-                        def function(x, **w):
-                            sides = []
-                            for side, backwards in (("forward", False), ("backward", True)):
-                                own = {k.removeprefix(f"{side}_"): v for k, v in w.items() if k.startswith(side)}
-                                options = {"go_backwards": backwards, "zero_output_for_mask": True}  # as Keras documents
-                                y, last = over_time(step, state_count, options, x, array, None, **own)
-                                sides.append((y.flip(1) if backwards else y) if sequences else last[0])
-                            a, b = sides
-                            return {"concat": lambda: torch.cat([a, b], -1), "sum": lambda: a + b, "mul": lambda: a * b,
-                                    "ave": lambda: (a + b) / 2, None: lambda: [a, b]}[merge]()
+            def function(x, states=None, **w):
+                sides, last_states = [], []
+                for side, backwards in (("forward", False), ("backward", True)):
+                    own = {k.removeprefix(f"{side}_"): v for k, v in w.items() if k.startswith(side)}
+                    options = {"go_backwards": backwards, "zero_output_for_mask": True}  # as Keras documents
+                    if backwards and second:
+                        options["activation"] = second["activation"]
+                    start = None if states is None else states[state_count * backwards:state_count * (1 + backwards)]
+                    y, last = over_time(step, state_count, options, x, array, start, *(own[k] for k in ("kernel", "recurrent_kernel", "bias")))
+                    sides.append((y.flip(1) if backwards else y) if sequences else last[0])
+                    last_states += last
+                a, b = sides
+                merged = {"concat": lambda: [torch.cat([a, b], -1)], "sum": lambda: [a + b], "mul": lambda: [a * b],
+                          "ave": lambda: [(a + b) / 2], None: lambda: [a, b]}[merge]()
+                return merged + last_states * returns_state
 
-                        check_with_torch(f"bidirectional {name}", result, function)
-                        attributes = {"layer": kind, "units": UNITS, "merge_mode": merge, "return_sequences": sequences}
-                        family.add(name, attributes, **result, **({"mask": array} if mask else {}))
+            check_with_torch(f"bidirectional {name}", result, function)
+            attributes = {"layer": kind, "units": UNITS, "merge_mode": merge, "return_sequences": sequences, **further}
+            family.add(name, attributes, **result, **({"mask": array} if mask else {}))
 
 
 FAMILIES = [lambda kind=kind: recurrent(kind) for kind in KINDS] + [bidirectional]

@@ -71,6 +71,12 @@ inline Layer bidirectional(const json& a) {
   for (const auto& [name, merge] : modes) {
     if (mode == name) options.merge_mode = merge;
   }
+  if (a.contains("backward_layer")) {
+    json second = a;
+    second["activation"] = a["backward_layer"]["activation"];
+    second["go_backwards"] = true;
+    options.backward_layer = lstm(second);
+  }
   const json inner = a["layer"];
   return Bidirectional(inner == "lstm" ? lstm(a) : inner == "gru" ? gru(a) : simple_rnn(a), options);
 }

@@ -88,11 +88,14 @@ class Recorder {
     return good;
   }
 
+  bool changes_at(std::int64_t step) const noexcept {
+    const bool windowed = options_.first_step > 0 || options_.last_step >= 0;
+    return open_ && windowed && is_inside(step) != recording();
+  }
+
   void at_step(std::int64_t step) noexcept {
     if (!open_) return;
-    const bool windowed = options_.first_step > 0 || options_.last_step >= 0;
-    if (windowed)
-      set_recording(step >= options_.first_step && (options_.last_step < 0 || step < options_.last_step));
+    if (changes_at(step)) set_recording(is_inside(step));
     if (!detail::to_file.load()) return;
     const std::scoped_lock lock(mutex_);
     flush();
@@ -131,6 +134,10 @@ class Recorder {
   void set_profiler(ProfilerHook start, ProfilerHook stop) noexcept { start_ = start, stop_ = stop; }
 
  private:
+  bool is_inside(std::int64_t step) const noexcept {
+    return step >= options_.first_step && (options_.last_step < 0 || step < options_.last_step);
+  }
+
   void set_recording(bool on) noexcept {
     if (on == detail::recording.load()) return;
     const ProfilerHook hook = on ? start_.load() : stop_.load();
@@ -166,6 +173,10 @@ Recorder& recorder() {
 
 void detail::end(const Label& label, std::int64_t begun) noexcept {
   recorder().add(label, begun);
+}
+
+bool changes_at(std::int64_t step) noexcept {
+  return recorder().changes_at(step);
 }
 
 void at_step(std::int64_t step) noexcept {

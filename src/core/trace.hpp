@@ -48,6 +48,9 @@ class Range {
   std::int64_t begun_;
 };
 
+// Whether at_step(step) is going to open or close the window: what is under way belongs to the other side.
+bool changes_at(std::int64_t step) noexcept;
+
 // Before training step `step`: opens and closes the window, and brings the file up to date. Throws nothing: a
 // file that cannot be written is Trace::close's affair.
 void at_step(std::int64_t step) noexcept;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/check.hpp"
+#include "kernels/optimizers.hpp"
 #include "kernels/step_state.hpp"
 #include "src/cuda/bound_nodes.hpp"
 #include "src/cuda/inputs.hpp"
@@ -111,7 +112,7 @@ class Executor final : public Executable {
   // One that is recorded is queued layer by layer.
   void run(const cpu::StepState& step) override {
     const OnDevice here(device_->ordinal());
-    const bool watched = trace::recording(), one_launch = capture_ && runs_ > 0 && !watched;
+    const bool watched = trace::recording(), one_launch = capture_ && is_warm_ && !watched;
     if (group_.size() > 1 && one_launch && inputs_.resident()) {
       if (group_.hold(step, ring_, inputs_)) flush();
       return;
@@ -128,7 +129,7 @@ class Executor final : public Executable {
       if (step_graph_ == nullptr) step_graph_ = record(stream(), [&] { nodes_.queue_all(); });
       check(cudaGraphLaunch(step_graph_.get(), stream()));
     }
-    ++runs_;
+    is_warm_ = is_warm_ || !watched;  // one that is watched leaves the side stream alone
     ring_.end(1, results(), stream());
     finish(turn);
   }
@@ -138,6 +139,9 @@ class Executor final : public Executable {
     const OnDevice here(device_->ordinal());
     flush();
     group_.resize(steps, *device_, ring_, inputs_);
+    // Loads the kernel, which only groups use, before it is captured; each step's state is set anew.
+    kernels::finish_step(gpu_of(nodes_.main_launch()), {},
+                         reinterpret_cast<kernels::StepState*>(state_.data()));
   }
 
   void flush() override {
@@ -237,7 +241,7 @@ class Executor final : public Executable {
   Buffer arena_, scratch_, state_;
   BoundNodes nodes_;
   std::vector<Output> outputs_;
-  std::int64_t runs_ = 0;
+  bool is_warm_ = false;  // everything that a capture meets has run once
   StepGraph step_graph_;
   StepGroup group_;
 };

@@ -75,7 +75,10 @@ class Stepper {
   // The batch that the reader has turned to.
   void run(const cpu::StepState& step) {
     turn_to(reader_.shape());
-    if (mode_ == nn::Mode::train) trace::at_step(step.step);
+    if (mode_ == nn::Mode::train) {
+      if (trace::changes_at(step.step)) take_results();  // waits for what was held back or is under way
+      trace::at_step(step.step);
+    }
     std::string name;
     if (trace::to_file()) name = cat(mode_ == nn::Mode::train ? "step " : "evaluation at step ", step.step);
     const trace::Range range({"step", name});

@@ -7,6 +7,8 @@
 #include <gpunn/gpunn.hpp>
 
 #include "simt/simt.hpp"
+#include "src/core/trace.hpp"
+#include "src/cuda/ranges.hpp"
 #include "tests/cuda/devices.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/trace.hpp"
@@ -76,6 +78,34 @@ TEST_F(CudaTrace, TheWindowStartsAndStopsTheProfiler) {
   EXPECT_EQ(profiled.stops, 1u);
   EXPECT_GT(profiled.graphs, 0u);
   EXPECT_EQ(testing::ReadTrace(file).names("step"), (std::set<std::string>{"step 6", "step 7", "step 8"}));
+}
+
+std::uint64_t started_before, captures_at_stop;
+
+// Steps that are held back when the window opens are started, and finished, outside of it.
+TEST_F(CudaTrace, HeldStepsAreOutsideTheWindow) {
+  trace::set_profiler([] { started_before = simt::calls("cudaGraphLaunch"); }, [] {});
+  const Trace trace({.file = file, .first_step = 3, .last_step = 4});
+  const Fitted run = fit(4);
+  cuda::connect_profiler();
+  // Step 0 is queued to warm up; 1 and 2 are a group cut short; 3 is watched; then groups of 4 in two epochs.
+  EXPECT_EQ(started_before, 1u);
+  EXPECT_GT(run.graphs, started_before);
+}
+
+// What a capture meets has run before, though the first steps were watched.
+TEST_F(CudaTrace, AWatchedStepIsNoWarmUp) {
+  trace::set_profiler([] {}, [] { captures_at_stop = simt::calls("cudaStreamBeginCapture"); });
+  const Fitted plain = fit(1);
+  Fitted profiled;
+  {
+    const Trace trace({.first_step = 0, .last_step = 2});
+    profiled = fit(1);
+  }
+  cuda::connect_profiler();
+  EXPECT_EQ(captures_at_stop, 0u);
+  EXPECT_EQ(profiled.graphs, plain.graphs - 2) << "two steps watched and one to warm up, instead of one";
+  EXPECT_EQ(profiled.weights, plain.weights);
 }
 
 }  // namespace

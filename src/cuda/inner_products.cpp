@@ -22,6 +22,9 @@ std::size_t InnerProducts::add(InnerProduct inner) {
   };
   Product product = product_of(target_, shape, inner.sums);
   product.gemm = inner.gemm;
+  const bool bias_aligned = inner.bias_offset % 4 == 0;  // to the 16 bytes that the library wants
+  if (inner.gemm.bias && !bias_aligned && product.own.why.empty())
+    product.own.why = "cublaslt wants a bias aligned to 16 bytes";
   product.gemm.tf32 = target_.tf32, product.gemm.deterministic = target_.deterministic;
   product.pointers = operands;
   product.own.run = [=](const Launch& l) {
@@ -32,7 +35,8 @@ std::size_t InnerProducts::add(InnerProduct inner) {
                   {.bias = inner.gemm.bias ? at.bias : nullptr, .mode = inner.gemm.mode}, at.y,
                   static_cast<float*>(l.scratch), sums);
   };
-  if (inner.sums && flops(shape) < kLaunchFlops && inner.sums_mode == kernels::Accumulate::overwrite) {
+  if (inner.sums && bias_aligned && flops(shape) < kLaunchFlops &&
+      inner.sums_mode == kernels::Accumulate::overwrite) {
     product.gemm.bias_gradient = true;
   } else if (inner.sums) {
     const auto rows = kernels::over_rows(shape.k, shape.n);

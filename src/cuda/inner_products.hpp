@@ -23,6 +23,7 @@ struct ScratchPart {
 struct InnerProduct {
   LtGemm gemm;                                             // bias: added to the product
   std::function<LtPointers(const Launch& node)> operands;  // `bias`: what is added, or where sums go
+  std::int64_t bias_offset = 0;                            // of `bias` in an input or output of the node
   int times = 1;                                           // in a run of the node
   bool sums = false;  // of the layout tn: also the sums over k of b's columns, to `bias`
   kernels::Accumulate sums_mode = kernels::Accumulate::overwrite;

@@ -164,6 +164,7 @@ void add_x_products(const RecurrentCall& layer, InnerProducts& inner, Forward& f
     InnerProduct product;
     product.gemm.shape = {Layout::nn, layer.places(), width, layer.input};
     product.gemm.bias = layer.bias;
+    product.bias_offset = part * width;
     product.operands = [=, split = layer.steps.split_x, masked = layer.input_masks > 0, x = forward.masked_x,
                         y = forward.x_gates, kernel = forward.kernel, shape = product.gemm.shape,
                         bias = layer.bias](const Launch& l) {
@@ -185,6 +186,7 @@ void add_s_products(const RecurrentCall& layer, InnerProducts& inner, Forward& f
     product.times = static_cast<int>(layer.shape().steps);
     product.gemm.shape = {Layout::nn, rows, width, units};
     product.gemm.bias = layer.two_biases();
+    product.bias_offset = layer.gates * units + part * width;
     const bool reset = layer.resets_before() && part == 2;
     product.operands = [=, split = layer.steps.split_s, masks = layer.steps.state_masks,
                         biases = layer.two_biases(), gates = layer.gates, s = forward.s,

@@ -166,6 +166,7 @@ void add_weight_products(const OpCall& call, Backward& backward, InnerProducts& 
     product.gemm.shape = {Layout::tn, w.rows, w.width, places};
     product.gemm.mode = w.split ? Accumulate::overwrite : accumulate_of(call, w.output);
     product.sums = w.sums;
+    product.bias_offset = w.bias_offset + part * w.width;
     product.sums_mode = accumulate_of(call, kDbias);
     product.operands = [=](const Launch& l) {
       return LtPointers{w.operand(l) + (one_operand ? 0 : part * places * w.rows),

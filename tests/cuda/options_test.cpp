@@ -175,6 +175,21 @@ TEST_F(CudaOptions, StrictRefusesAProductWithoutAnAlgorithm) {
   EXPECT_EQ(log_, "");
 }
 
+// The second bias of 129 units is at an address that cuBLASLt does not take: the plan knows, so nothing falls
+// back.
+TEST_F(CudaOptions, StrictTakesRecurrentLayersOfOddWidth) {
+  for (const std::int64_t units : {129, 132}) {
+    Sequential model({Input({3, 40}), GRU(units, {.return_sequences = true}), LSTM(units), Dense(1)},
+                     {.device = "sim", .strict = true});
+    model.compile({.optimizer = SGD(), .loss = MeanSquaredError()});
+    Tensor x(Shape{32, 3, 40}), y(Shape{32, 1});
+    for (float& value : x.data<float>()) value = 0.5f;
+    for (float& value : y.data<float>()) value = 1;
+    EXPECT_TRUE(std::isfinite(model.train_on_batch(x, y)["loss"]));
+    EXPECT_THAT(plan_of(model).dump(), HasSubstr("cublaslt"));
+  }
+}
+
 TEST_F(CudaOptions, StrictRefusesAConvolutionWithoutAnEngine) {
   if (!GPUNN_HAVE_CUDNN) GTEST_SKIP() << "built without cuDNN";
   const Batch batch;

@@ -50,6 +50,11 @@ const Backend& find_backend(std::string_view device, SourceLocation where) {
   if (found != all.by_device.end()) return *found->second;
   std::string message = "there is no device '" + std::string(device) + "'; there are:";
   for (const std::string& name : names_to_run_on(all)) message += " " + name;
+  std::string described;  // only once somebody has asked for a plan
+  for (const auto& [name, backend] : all.by_device) {
+    if (!backend->runs() && name != "null") described += " " + name;
+  }
+  if (!described.empty()) message += "; to plan for, also:" + described;
   throw DeviceError(message, where);
 }
 

@@ -59,12 +59,11 @@ TEST(DescribedDevices, PlansNameTheEngineOfEveryConvolution) {
 
 TEST(DescribedDevices, ArePlannedForAndNothingElse) {
   static_cast<void>(cnn().plan({.device = "h100"}));
-  Sequential model({Input({4}), Dense(1)}, {.device = "h100"});
   try {
-    static_cast<void>(model.predict(Tensor(Shape{2, 4})));
+    const Sequential model({Input({4}), Dense(1)}, {.device = "h100"});
     ADD_FAILURE() << "there is no H100 here";
   } catch (const DeviceError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("NVIDIA H100 is known by description only"));
+    EXPECT_THAT(error.what(), HasSubstr("'h100' can be planned for, and nothing can run on it"));
   }
   try {
     static_cast<void>(cnn().plan({.device = "h99"}));

@@ -19,8 +19,9 @@ string(SUBSTRING ${gpunn_interface} 0 12 gpunn_interface)
 set(GPUNN_BUILD_ID "${PROJECT_VERSION}-${gpunn_interface}")
 
 add_library(gpunn_objects OBJECT ${gpunn_sources})
+string(REPLACE ";" " " gpunn_architectures "${GPUNN_CUDA_ARCHITECTURES}")  # a semicolon would begin another definition
 set_source_files_properties(src/graph/devices.cpp src/cuda/plugin.cpp PROPERTIES COMPILE_DEFINITIONS
-  "GPUNN_BUILD_ID=\"${GPUNN_BUILD_ID}\";GPUNN_CUDA_ARCHITECTURES=\"$<JOIN:${GPUNN_CUDA_ARCHITECTURES},$<SEMICOLON>>\"")
+  "GPUNN_BUILD_ID=\"${GPUNN_BUILD_ID}\";GPUNN_CUDA_ARCHITECTURES=\"${gpunn_architectures}\"")
 target_link_libraries(gpunn_objects PUBLIC gpunn_flags
   PRIVATE Threads::Threads ${CMAKE_DL_LIBS} spdlog::spdlog ZLIB::ZLIB nlohmann_json::nlohmann_json
   ${GPUNN_ONEDNN_LIBRARY} gomp)

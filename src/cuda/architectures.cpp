@@ -21,7 +21,7 @@ bool entry_runs_on(std::string_view entry, int capability) {
 
 bool runs_on(std::string_view compiled, int major, int minor) {
   while (!compiled.empty()) {
-    const std::size_t end = compiled.find(';');
+    const std::size_t end = compiled.find(' ');
     if (entry_runs_on(compiled.substr(0, end), major * 10 + minor)) return true;
     compiled = end == std::string_view::npos ? std::string_view() : compiled.substr(end + 1);
   }

@@ -11,8 +11,8 @@ TEST(Architectures, MachineCodeRunsFromItsMinorVersionOn) {
   EXPECT_TRUE(runs_on("80-real", 8, 9));
   EXPECT_FALSE(runs_on("86-real", 8, 0));
   EXPECT_FALSE(runs_on("80-real", 9, 0));
-  EXPECT_FALSE(runs_on("75-real;80-real;90-real", 7, 0));
-  EXPECT_TRUE(runs_on("75-real;80-real;90-real", 9, 0));
+  EXPECT_FALSE(runs_on("75-real 80-real 90-real", 7, 0));
+  EXPECT_TRUE(runs_on("75-real 80-real 90-real", 9, 0));
   EXPECT_FALSE(runs_on("", 9, 0));
 }
 

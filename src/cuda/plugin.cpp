@@ -6,7 +6,6 @@
 #include <string>
 
 #include "gpunn/export.hpp"
-#include "gpunn/log.hpp"
 #include "src/cuda/architectures.hpp"
 #include "src/cuda/backend.hpp"
 

@@ -11,24 +11,23 @@
 
 #include "simt/libraries.hpp"
 #include "simt/simt.hpp"
-#include "tests/cuda/devices.hpp"
-#include "tests/support/trained.hpp"
+#include "tests/cuda/on_sim.hpp"
+#include "tests/support/same_bits.hpp"
 
 namespace gpunn {
 namespace {
 
 constexpr int kTrainedSteps = 20;
 
-class LargeRecurrent : public ::testing::Test {
+class LargeRecurrent : public OnSim {
  protected:
   void SetUp() override {
-    register_devices();
+    OnSim::SetUp();
     setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:2", 1);
-    reports_ = simt::report_count();
   }
   void TearDown() override {
     unsetenv("CUBLAS_WORKSPACE_CONFIG");
-    EXPECT_EQ(simt::report_count(), reports_) << simt::last_report();
+    OnSim::TearDown();
   }
 
   static Tensor noise(const Shape& shape, std::uint32_t stream) {
@@ -55,13 +54,6 @@ class LargeRecurrent : public ::testing::Test {
       EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
     EXPECT_NE(run.losses.back(), run.losses.front()) << "it does not train";
   }
-  static void expect_same_bits(const Trained& a, const Trained& b) {
-    EXPECT_EQ(a.losses, b.losses);
-    ASSERT_EQ(a.weights.size(), b.weights.size());
-    EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
-  }
-
-  std::size_t reports_ = 0;
 };
 
 TEST_F(LargeRecurrent, TwentyStepsFollowOurStepsAndTheCpu) {

@@ -5,7 +5,7 @@
 #include <gpunn/gpunn.hpp>
 
 #include "simt/simt.hpp"
-#include "tests/cuda/devices.hpp"
+#include "tests/cuda/on_sim.hpp"
 #include "tests/support/trained.hpp"
 
 namespace gpunn {
@@ -29,16 +29,6 @@ Sequential make_model(const std::string& device, const Optimizer& optimizer) {
   return model;
 }
 
-std::vector<float> weights_of(const Sequential& model) {
-  std::vector<float> all;
-  for (const std::string& name : model.weight_names()) {
-    const Tensor weight = model.weight(name).clone();
-    const auto values = std::as_const(weight).data<float>();
-    all.insert(all.end(), values.begin(), values.end());
-  }
-  return all;
-}
-
 double distance(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -48,15 +38,7 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(sum);
 }
 
-class CudaOptimizers : public ::testing::Test {
- protected:
-  void SetUp() override {
-    register_devices();
-    reports_ = simt::report_count();
-  }
-  void TearDown() override { EXPECT_EQ(simt::report_count(), reports_) << simt::last_report(); }
-  std::size_t reports_ = 0;
-};
+using CudaOptimizers = OnSim;
 
 TEST_F(CudaOptimizers, ClippingBringsTheNormOfAllParametersDown) {
   constexpr double kNorm = 0.05;

@@ -12,7 +12,7 @@
 #include "simt/simt.hpp"
 #include "src/graph/compile.hpp"
 #include "src/ops/recurrent.hpp"
-#include "tests/cuda/devices.hpp"
+#include "tests/cuda/on_sim.hpp"
 #include "tests/reference/interpreter.hpp"
 
 namespace gpunn {
@@ -30,14 +30,8 @@ struct Case {
   int calls = 1;  // of the layer: from the second on gradients are added
 };
 
-class RecurrentOp : public ::testing::Test {
+class RecurrentOp : public OnSim {
  protected:
-  void SetUp() override {
-    register_devices();
-    reports_ = simt::report_count();
-  }
-  void TearDown() override { EXPECT_EQ(simt::report_count(), reports_) << simt::last_report(); }
-
   // By value: the spec may be one of the graph's own, which moves when it grows.
   ValueId input(Spec spec, double low, double high, bool batched = true) {
     const auto stream = static_cast<std::uint32_t>(inputs_.size());
@@ -160,7 +154,6 @@ class RecurrentOp : public ::testing::Test {
   ValueIds outputs_, losses_, kept_;
   std::string path_;  // on the last device
   std::map<std::string, std::string> paths_, why_;
-  std::size_t reports_ = 0;
 };
 
 constexpr RecurrentCell kCells[] = {RecurrentCell::simple, RecurrentCell::gru,

@@ -4,15 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <gpunn/gpunn.hpp>
 #include <string>
 #include <vector>
 
 #include "simt/simt.hpp"
-#include "tests/cuda/devices.hpp"
-#include "tests/support/trained.hpp"
+#include "tests/cuda/on_sim.hpp"
+#include "tests/support/same_bits.hpp"
 
 namespace gpunn {
 
@@ -60,23 +59,12 @@ inline void expect_close(const Trained& run, const Trained& reference) {
   EXPECT_LT(run.losses[last - 1] + run.losses[last], run.losses[0] + run.losses[1]) << "it does not learn";
 }
 
-inline void expect_same_bits(const Trained& a, const Trained& b) {
-  EXPECT_EQ(a.losses, b.losses);
-  ASSERT_EQ(a.weights.size(), b.weights.size());
-  EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
-}
-
-class CudaSequences : public ::testing::Test {
+class CudaSequences : public OnSim {
  protected:
-  void SetUp() override {
-    register_devices();
-    reports_ = simt::report_count();
-  }
   void TearDown() override {
-    EXPECT_EQ(simt::report_count(), reports_) << simt::last_report();
+    OnSim::TearDown();
     simt::set_options(simt::Options::from_environment());
   }
-  std::size_t reports_ = 0;
 };
 
 }  // namespace gpunn

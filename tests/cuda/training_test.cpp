@@ -4,16 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <gpunn/gpunn.hpp>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "simt/libraries.hpp"
 #include "simt/simt.hpp"
-#include "tests/cuda/devices.hpp"
+#include "tests/cuda/on_sim.hpp"
 #include "tests/gpu/networks.hpp"
-#include "tests/support/trained.hpp"
+#include "tests/support/same_bits.hpp"
 
 namespace gpunn {
 namespace {
@@ -77,21 +76,7 @@ void expect_close(const Trained& run, const Trained& reference) {
   }
 }
 
-void expect_same_bits(const Trained& a, const Trained& b) {
-  EXPECT_EQ(a.losses, b.losses);
-  ASSERT_EQ(a.weights.size(), b.weights.size());
-  EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
-}
-
-class CudaTraining : public ::testing::Test {
- protected:
-  void SetUp() override {
-    register_devices();
-    reports_ = simt::report_count();
-  }
-  void TearDown() override { EXPECT_EQ(simt::report_count(), reports_) << simt::last_report(); }
-  std::size_t reports_ = 0;
-};
+using CudaTraining = OnSim;
 
 TEST_F(CudaTraining, FeedForwardFollowsTheCpu) {
   expect_close(train_ffn("sim"), train_ffn("cpu"));

@@ -4,9 +4,9 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 
 #include "tests/gpu/networks.hpp"
+#include "tests/support/same_bits.hpp"
 
 namespace gpunn::tests {
 namespace {
@@ -25,11 +25,6 @@ class Gpu : public ::testing::Test {
     ASSERT_EQ(run.losses.size(), reference.losses.size());
     for (std::size_t i = 0; i < run.losses.size(); ++i)
       EXPECT_NEAR(run.losses[i], reference.losses[i], 1e-5 * std::abs(reference.losses[i])) << "step " << i;
-  }
-  static void expect_same_bits(const Trained& a, const Trained& b) {
-    EXPECT_EQ(a.losses, b.losses);
-    ASSERT_EQ(a.weights.size(), b.weights.size());
-    EXPECT_EQ(std::memcmp(a.weights.data(), b.weights.data(), a.weights.size() * sizeof(float)), 0);
   }
 };
 

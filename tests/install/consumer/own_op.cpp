@@ -27,32 +27,32 @@ gpunn::Specs infer_factor_gradient(const gpunn::OpCall& call) {
   return {gpunn::Spec{gpunn::Shape{call.inputs[0].shape[1]}}};
 }
 
-gpunn::cpu::Implementation scale(const gpunn::OpCall& call, const gpunn::cpu::Target&) {
+// An implementation that is a loop over a slice: loop(s, n, gain).
+template <class Loop>
+gpunn::cpu::Implementation implement(const gpunn::OpCall& call, Loop loop) {
   const std::int64_t n = call.inputs[0].shape[1];
   const float gain = call.attrs_as<ScaleAttrs>().gain;
   return {.name = "loop",
           .why = "of this program",
           .scratch = 0,
           .tasks = 0,
-          .run = [n, gain](const gpunn::cpu::Slice& s) {
-            for (std::int64_t i = 0; i < s.rows * n; ++i) s.out(0)[i] = gain * s.in(0)[i] * s.in(1)[i % n];
-          }};
+          .run = [=](const gpunn::cpu::Slice& s) { loop(s, n, gain); }};
+}
+
+gpunn::cpu::Implementation scale(const gpunn::OpCall& call, const gpunn::cpu::Target&) {
+  return implement(call, [](const gpunn::cpu::Slice& s, std::int64_t n, float gain) {
+    for (std::int64_t i = 0; i < s.rows * n; ++i) s.out(0)[i] = gain * s.in(0)[i] * s.in(1)[i % n];
+  });
 }
 
 gpunn::cpu::Implementation factor_gradient(const gpunn::OpCall& call, const gpunn::cpu::Target&) {
-  const std::int64_t n = call.inputs[0].shape[1];
-  const float gain = call.attrs_as<ScaleAttrs>().gain;
-  return {.name = "loop",
-          .why = "of this program",
-          .scratch = 0,
-          .tasks = 0,
-          .run = [n, gain](const gpunn::cpu::Slice& s) {
-            for (std::int64_t j = 0; j < n; ++j) {
-              float sum = 0;
-              for (std::int64_t i = j; i < s.rows * n; i += n) sum += gain * s.in(0)[i] * s.in(1)[i];
-              s.out(0)[j] = sum;
-            }
-          }};
+  return implement(call, [](const gpunn::cpu::Slice& s, std::int64_t n, float gain) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      float sum = 0;
+      for (std::int64_t i = j; i < s.rows * n; i += n) sum += gain * s.in(0)[i] * s.in(1)[i];
+      s.out(0)[j] = sum;
+    }
+  });
 }
 
 gpunn::ValueIds gradient(gpunn::Graph& graph, const gpunn::Node& node, const gpunn::ValueIds& dy) {

@@ -43,9 +43,9 @@ void mean_of(Gpu gpu, Matrix x, const RealRows& real, Value value, float* means,
   const ReduceShape shape = over_rows(x.rows, x.columns);
   if (real.mask == nullptr) {
     const float scale = 1.0f / static_cast<float>(x.rows);
-    return reduce(gpu, shape, Accumulate::overwrite, scale, Sum{}, value, means, scratch);
+    return reduce(gpu, shape, Accumulate::overwrite, scale, value, means, scratch);
   }
-  reduce(gpu, shape, Accumulate::overwrite, 1.0f, Sum{}, OfRealRows<Value>{value, {real, x}}, means, scratch);
+  reduce(gpu, shape, Accumulate::overwrite, 1.0f, OfRealRows<Value>{value, {real, x}}, means, scratch);
 }
 
 __device__ float inverse_deviation(const BatchNormStatistics& s, std::int64_t channel) {
@@ -75,9 +75,19 @@ struct Normalize {
   }
 };
 
-// With N rows: dx = gamma / deviation * (dy - (dbeta + z * dgamma) / N).
+// Every row is in the statistics.
+struct AllRows {
+  float rows;
+  __device__ bool has(std::int64_t) const { return true; }
+  __device__ float count() const { return rows; }
+};
+
+// With N rows in the statistics: dx = gamma / deviation * (dy - (dbeta + z * dgamma) / N); of others, and where
+// the statistics were not of this batch (no dgamma), without the difference.
+template <class Rows>
 struct Backward {
-  Matrix shape;
+  Rows rows;
+  std::int64_t channels;
   bool add;
   BatchNormStatistics s;
   const float* gamma;
@@ -87,32 +97,15 @@ struct Backward {
   const float* dbeta;
   float* dx;
   __device__ void operator()(std::int64_t i) const {
-    const std::int64_t c = i % shape.columns;
+    const std::int64_t c = i % channels;
     const float inverse = inverse_deviation(s, c);
     float d = dy[i];
-    if (dgamma != nullptr) {
+    if (dgamma != nullptr && rows.has(i)) {
       const float z = (x[i] - s.mean[c]) * inverse;
-      d -= (dbeta[c] + z * dgamma[c]) / static_cast<float>(shape.rows);
+      d -= (dbeta[c] + z * dgamma[c]) / rows.count();
     }
     d *= inverse * (gamma == nullptr ? 1.0f : gamma[c]);
     dx[i] = add ? dx[i] + d : d;
-  }
-};
-
-// The same where only real rows are in the statistics.
-struct MaskedBackward {
-  Backward all;  // knows dgamma and dbeta
-  RealElements real;
-  __device__ void operator()(std::int64_t i) const {
-    const std::int64_t c = i % all.shape.columns;
-    const float inverse = inverse_deviation(all.s, c);
-    float d = all.dy[i];
-    if (real.has(i)) {
-      const float z = (all.x[i] - all.s.mean[c]) * inverse;
-      d -= (all.dbeta[c] + z * all.dgamma[c]) / real.count();
-    }
-    d *= inverse * (all.gamma == nullptr ? 1.0f : all.gamma[c]);
-    all.dx[i] = all.add ? all.dx[i] + d : d;
   }
 };
 
@@ -148,18 +141,21 @@ void batch_norm_forward(Gpu gpu, Matrix x_shape, const BatchNormStatistics& stat
 void batch_norm_backward_sums(Gpu gpu, Matrix x_shape, const BatchNormStatistics& statistics, const float* x,
                               const float* dy, float* dgamma, float* dbeta, float* scratch) {
   const ReduceShape shape = over_rows(x_shape.rows, x_shape.columns);
-  reduce(gpu, shape, Accumulate::overwrite, 1.0f, Sum{}, GammaSlope{statistics, x, dy}, dgamma, scratch);
-  reduce(gpu, shape, Accumulate::overwrite, 1.0f, Sum{}, ReadElement{dy}, dbeta, scratch);
+  reduce(gpu, shape, Accumulate::overwrite, 1.0f, GammaSlope{statistics, x, dy}, dgamma, scratch);
+  reduce(gpu, shape, Accumulate::overwrite, 1.0f, ReadElement{dy}, dbeta, scratch);
 }
 
 void batch_norm_backward(Gpu gpu, Matrix x_shape, const RealRows& real, Accumulate mode,
                          const BatchNormStatistics& statistics, const float* gamma, const float* x,
                          const float* dy, const float* dgamma, const float* dbeta, float* dx) {
   require((dgamma == nullptr) == (dbeta == nullptr), "batch_norm_backward: dgamma and dbeta, or neither");
-  const std::int64_t n = x_shape.rows * x_shape.columns;
-  const Backward all{x_shape, mode == Accumulate::add, statistics, gamma, x, dy, dgamma, dbeta, dx};
-  if (real.mask == nullptr || dgamma == nullptr) return for_each(gpu, n, all);
-  for_each(gpu, n, MaskedBackward{all, {real, x_shape}});
+  const auto backward = [&]<class Rows>(const Rows& rows) {
+    for_each(gpu, x_shape.rows * x_shape.columns,
+             Backward<Rows>{rows, x_shape.columns, mode == Accumulate::add, statistics, gamma, x, dy, dgamma,
+                            dbeta, dx});
+  };
+  if (real.mask == nullptr) return backward(AllRows{static_cast<float>(x_shape.rows)});
+  backward(RealElements(real, x_shape));
 }
 
 void batch_norm_update(Gpu gpu, std::int64_t channels, float momentum, const float* mean,

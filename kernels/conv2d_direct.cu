@@ -47,8 +47,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         }
       }
     }
-    GPUNN_UNROLL
-    for (int j = 0; j < kCount; ++j) finish(epilogue, y, pixel * g.out + channel + j, channel + j, sums.v[j]);
+    finish(epilogue, y, pixel * g.out + channel, channel, sums);
   }
 }
 
@@ -94,8 +93,8 @@ void conv2d_forward(Gpu gpu, const ConvGeometry& g, const float* x, const float*
   require_geometry(g);
   require_epilogue(epilogue);
   if (has_few_taps(g)) {
-    return g.group_out() % 4 == 0 ? few_taps<4>(gpu, g, x, w, epilogue, y)
-                                  : few_taps<1>(gpu, g, x, w, epilogue, y);
+    const bool wide = g.group_out() % 4 == 0 && packs_of_four(y, epilogue.bias, epilogue.y_before);
+    return wide ? few_taps<4>(gpu, g, x, w, epilogue, y) : few_taps<1>(gpu, g, x, w, epilogue, y);
   }
   const GemmSize size{g.y_pixels(), g.group_out(), g.taps(), g.groups};
   gemm_tiled(gpu, size, ImagePatches{device_geometry(g), x}, GroupColumns{w, g.out, g.group_out()},

@@ -5,6 +5,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/epilogue.hpp"
+#include "kernels/vector.cuh"
 
 namespace gpunn::kernels {
 
@@ -41,12 +42,27 @@ __device__ __forceinline__ float slope_of_output(Activation kind, float y) {
   }
 }
 
+// kCount neighbours in a row; y, y_before and bias are aligned to as many.
+template <int kCount>
+__device__ __forceinline__ void finish(const Epilogue& e, float* y, std::int64_t i, std::int64_t column,
+                                       Pack<float, kCount> sums) {
+  const auto bias = e.bias == nullptr ? Pack<float, kCount>{} : load<kCount>(e.bias + column);
+  const auto before = e.y_before == nullptr ? Pack<float, kCount>{} : load<kCount>(e.y_before + i);
+  const auto old = e.mode == Accumulate::add ? load<kCount>(y + i) : Pack<float, kCount>{};
+  GPUNN_UNROLL
+  for (int j = 0; j < kCount; ++j) {
+    float& sum = sums.v[j];
+    if (e.bias != nullptr) sum += bias.v[j];
+    sum = activate(e.activation, sum);
+    if (e.y_before != nullptr) sum *= slope_of_output(e.slope, before.v[j]);
+    if (e.mode == Accumulate::add) sum = old.v[j] + sum;
+  }
+  store(y + i, sums);
+}
+
 __device__ __forceinline__ void finish(const Epilogue& e, float* y, std::int64_t i, std::int64_t column,
                                        float sum) {
-  if (e.bias != nullptr) sum += e.bias[column];
-  sum = activate(e.activation, sum);
-  if (e.y_before != nullptr) sum *= slope_of_output(e.slope, e.y_before[i]);
-  y[i] = e.mode == Accumulate::add ? y[i] + sum : sum;
+  finish(e, y, i, column, Pack<float, 1>{{sum}});
 }
 
 __device__ __forceinline__ void finish(const ColumnSums& sums, std::int64_t column, float sum) {

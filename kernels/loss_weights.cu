@@ -43,7 +43,7 @@ std::int64_t mask_count_scratch_floats(std::int64_t n) {
 }
 
 void mask_count(Gpu gpu, std::int64_t n, const std::uint8_t* mask, float* count, float* scratch) {
-  reduce(gpu, whole(n), Accumulate::overwrite, 1.0f, Sum{}, Real{mask}, count, scratch);
+  reduce(gpu, whole(n), Accumulate::overwrite, 1.0f, Real{mask}, count, scratch);
 }
 
 void loss_weights(Gpu gpu, const LossWeightsShape& shape, const float* weights, const std::uint8_t* mask,

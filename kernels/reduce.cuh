@@ -1,4 +1,4 @@
-// Reductions over any axes of any function of an element. `Value` gives what is summed: value(i) for element
+// Sums over any axes of any function of an element. `Value` gives what is summed: value(i) for element
 // i of x, kept index o: the sums themselves need no array x.
 #pragma once
 
@@ -17,17 +17,6 @@ struct ReduceStore {
   }
 };
 
-template <class Op>
-struct Identity;
-template <>
-struct Identity<Sum> {
-  static constexpr float value = 0;
-};
-template <>
-struct Identity<Max> {
-  static constexpr float value = -INFINITY;
-};
-
 struct ChunkRange {
   std::int64_t begin, end;
 };
@@ -37,9 +26,9 @@ __device__ inline ChunkRange chunk_range(const Chunks& chunks, std::int64_t chun
 }
 
 // Neighbouring sums are made by neighbouring lanes: reads are coalesced where the innermost axis is kept.
-template <class Op, class Value>
+template <class Value>
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
-    reduce_columns_kernel(ReduceShape shape, Chunks chunks, Op op, Value value, ReduceStore store) {
+    reduce_columns_kernel(ReduceShape shape, Chunks chunks, Value value, ReduceStore store) {
   __shared__ float shared[kReduceSlices][kReduceColumns];
   const int lane = static_cast<int>(threadIdx.x) % kReduceColumns,
             slice = static_cast<int>(threadIdx.x) / kReduceColumns;
@@ -47,17 +36,17 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
   for (std::int64_t item = blockIdx.x; item < tiles * chunks.count; item += gridDim.x) {
     const std::int64_t chunk = item / tiles, o = (item - chunk * tiles) * kReduceColumns + lane;
     const ChunkRange range = chunk_range(chunks, chunk, shape.reduced.count);
-    float sum = Identity<Op>::value;
+    float sum = 0;
     if (o < shape.kept.count) {
       const std::int64_t base = shape.kept.offset(o);
       for (std::int64_t r = range.begin + slice; r < range.end; r += kReduceSlices) {
-        sum = op(sum, value(base + shape.reduced.offset(r), o));
+        sum += value(base + shape.reduced.offset(r), o);
       }
     }
     shared[slice][lane] = sum;
     __syncthreads();
     if (slice == 0 && o < shape.kept.count) {
-      for (int s = 1; s < kReduceSlices; ++s) sum = op(sum, shared[s][lane]);
+      for (int s = 1; s < kReduceSlices; ++s) sum += shared[s][lane];
       store(chunk * shape.kept.count + o, sum);
     }
     __syncthreads();
@@ -65,9 +54,9 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
 }
 
 // A warp or a block makes one sum: reads are coalesced where the innermost axis is reduced.
-template <int kGroup, class Op, class Value>
+template <int kGroup, class Value>
 __global__ void __launch_bounds__(kThreads, kLeastBlocks)
-    reduce_rows_kernel(ReduceShape shape, Chunks chunks, Op op, Value value, ReduceStore store) {
+    reduce_rows_kernel(ReduceShape shape, Chunks chunks, Value value, ReduceStore store) {
   __shared__ float shared[kThreads / kWarp];
   const RowGroup<kGroup> group{shared};
   for (std::int64_t item = group.first_row(); item < shape.kept.count * chunks.count;
@@ -75,30 +64,30 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks)
     const std::int64_t chunk = item / shape.kept.count, o = item - chunk * shape.kept.count;
     const ChunkRange range = chunk_range(chunks, chunk, shape.reduced.count);
     const std::int64_t base = shape.kept.offset(o);
-    float sum = Identity<Op>::value;
+    float sum = 0;
     for (std::int64_t r = range.begin + group.rank(); r < range.end; r += kGroup) {
-      sum = op(sum, value(base + shape.reduced.offset(r), o));
+      sum += value(base + shape.reduced.offset(r), o);
     }
-    sum = group.reduce(sum, op);
+    sum = group.reduce(sum, Sum{});
     if (group.rank() == 0) store(item, sum);
   }
 }
 
 // One stage: all chunks of all sums.
-template <class Op, class Value>
-void reduce_stage(On on, const ReduceShape& shape, Chunks chunks, Op op, Value value, ReduceStore store) {
+template <class Value>
+void reduce_stage(On on, const ReduceShape& shape, Chunks chunks, Value value, ReduceStore store) {
   const int multiprocessors = on.gpu.multiprocessors;
   if (!shape.inner_reduced) {
     const std::int64_t blocks = ceil_div(shape.kept.count, kReduceColumns) * chunks.count;
-    launch(on, blocks_shape(blocks, multiprocessors), reduce_columns_kernel<Op, Value>, shape, chunks, op,
-           value, store);
+    launch(on, blocks_shape(blocks, multiprocessors), reduce_columns_kernel<Value>, shape, chunks, value,
+           store);
   } else if (chunks.length <= kWarpColumns) {
     const std::int64_t blocks = ceil_div(shape.kept.count * chunks.count, RowGroup<kWarp>::kRowsPerBlock);
-    launch(on, blocks_shape(blocks, multiprocessors), reduce_rows_kernel<kWarp, Op, Value>, shape, chunks, op,
-           value, store);
+    launch(on, blocks_shape(blocks, multiprocessors), reduce_rows_kernel<kWarp, Value>, shape, chunks, value,
+           store);
   } else {
     launch(on, blocks_shape(shape.kept.count * chunks.count, multiprocessors),
-           reduce_rows_kernel<kThreads, Op, Value>, shape, chunks, op, value, store);
+           reduce_rows_kernel<kThreads, Value>, shape, chunks, value, store);
   }
 }
 
@@ -111,17 +100,17 @@ struct ReadElement {
 
 }  // namespace
 
-// y[o] (+)= scale * (reduction of value(i, o)).
-template <class Op, class Value>
-void reduce(On on, const ReduceShape& shape, Accumulate mode, float scale, Op op, Value value, float* y,
+// y[o] (+)= scale * (sum of value(i, o)).
+template <class Value>
+void reduce(On on, const ReduceShape& shape, Accumulate mode, float scale, Value value, float* y,
             float* scratch) {
   const ReduceStore store{y, scale, mode == Accumulate::add};
   const Chunks chunks = reduce_chunks(shape);
-  if (chunks.count == 1) return reduce_stage(on, shape, chunks, op, value, store);
+  if (chunks.count == 1) return reduce_stage(on, shape, chunks, value, store);
   require(scratch != nullptr, "reduce: this shape needs scratch");
-  reduce_stage(on, shape, chunks, op, value, ReduceStore{scratch, 1.0f, false});
+  reduce_stage(on, shape, chunks, value, ReduceStore{scratch, 1.0f, false});
   const ReduceShape rest = over_rows(chunks.count, shape.kept.count);
-  reduce_stage(on, rest, Chunks{1, rest.reduced.count}, op, ReadElement{scratch}, store);
+  reduce_stage(on, rest, Chunks{1, rest.reduced.count}, ReadElement{scratch}, store);
 }
 
 }  // namespace gpunn::kernels

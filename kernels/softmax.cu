@@ -8,7 +8,6 @@ namespace gpunn::kernels {
 namespace {
 
 // expf, not __expf: the latter's error grows with the argument and would show in the losses.
-template <bool kLog>
 struct Forward {
   std::int64_t columns;
   const float* x;
@@ -23,14 +22,11 @@ struct Forward {
     float sum = 0;  // a NaN that fmaxf passed over comes back here
     for (std::int64_t c = group.rank(); c < columns; c += kGroup) sum += expf(in[c] - highest);
     sum = group.reduce(sum, Sum{});
-    const float log_sum = kLog ? logf(sum) : 0.0f;
-    for (std::int64_t c = group.rank(); c < columns; c += kGroup) {
-      out[c] = kLog ? in[c] - highest - log_sum : expf(in[c] - highest) / sum;
-    }
+    for (std::int64_t c = group.rank(); c < columns; c += kGroup) out[c] = expf(in[c] - highest) / sum;
   }
 };
 
-template <bool kLog, Accumulate mode>
+template <Accumulate mode>
 struct Backward {
   std::int64_t columns;
   const float* y;
@@ -42,46 +38,27 @@ struct Backward {
     const float* flow = dy + row * columns;
     float* back = dx + row * columns;
     float sum = 0;
-    for (std::int64_t c = group.rank(); c < columns; c += kGroup) sum += kLog ? flow[c] : out[c] * flow[c];
+    for (std::int64_t c = group.rank(); c < columns; c += kGroup) sum += out[c] * flow[c];
     sum = group.reduce(sum, Sum{});
     for (std::int64_t c = group.rank(); c < columns; c += kGroup) {
-      const float d = kLog ? flow[c] - expf(out[c]) * sum : out[c] * (flow[c] - sum);
+      const float d = out[c] * (flow[c] - sum);
       back[c] = mode == Accumulate::add ? back[c] + d : d;
     }
   }
 };
 
-template <bool kLog>
-void forward(On on, Matrix shape, const float* x, float* y) {
-  if (shape.columns == 0) return;
-  for_each_row(on, shape.rows, shape.columns, Forward<kLog>{shape.columns, x, y});
-}
-
-template <bool kLog>
-void backward(On on, Matrix shape, Accumulate mode, const float* y, const float* dy, float* dx) {
-  if (shape.columns == 0) return;
-  with_mode(mode, [&](auto m) {
-    for_each_row(on, shape.rows, shape.columns, Backward<kLog, m()>{shape.columns, y, dy, dx});
-  });
-}
-
 }  // namespace
 
 void softmax_forward(Gpu gpu, Matrix shape, const float* x, float* y) {
-  forward<false>(gpu, shape, x, y);
+  if (shape.columns == 0) return;
+  for_each_row(gpu, shape.rows, shape.columns, Forward{shape.columns, x, y});
 }
 
 void softmax_backward(Gpu gpu, Matrix shape, Accumulate mode, const float* y, const float* dy, float* dx) {
-  backward<false>(gpu, shape, mode, y, dy, dx);
-}
-
-void log_softmax_forward(Gpu gpu, Matrix shape, const float* x, float* y) {
-  forward<true>(gpu, shape, x, y);
-}
-
-void log_softmax_backward(Gpu gpu, Matrix shape, Accumulate mode, const float* y, const float* dy,
-                          float* dx) {
-  backward<true>(gpu, shape, mode, y, dy, dx);
+  if (shape.columns == 0) return;
+  with_mode(mode, [&](auto m) {
+    for_each_row(gpu, shape.rows, shape.columns, Backward<m()>{shape.columns, y, dy, dx});
+  });
 }
 
 }  // namespace gpunn::kernels

@@ -12,8 +12,4 @@ void softmax_forward(Gpu gpu, Matrix shape, const float* x, float* y);
 // dx (+)= y * (dy - sum(y * dy)). dx may be dy.
 void softmax_backward(Gpu gpu, Matrix shape, Accumulate mode, const float* y, const float* dy, float* dx);
 
-// y = x - max - log(sum(exp(x - max))), and its gradient dx (+)= dy - exp(y) * sum(dy).
-void log_softmax_forward(Gpu gpu, Matrix shape, const float* x, float* y);
-void log_softmax_backward(Gpu gpu, Matrix shape, Accumulate mode, const float* y, const float* dy, float* dx);
-
 }  // namespace gpunn::kernels

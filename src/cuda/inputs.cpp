@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/check.hpp"
 #include "kernels/gather.hpp"
@@ -13,7 +14,6 @@ namespace {
 
 // A data set may take at most this share of what is free.
 constexpr double kResidentShare = 0.5;
-constexpr std::int64_t kWord = sizeof(std::int32_t);
 
 }  // namespace
 
@@ -51,8 +51,7 @@ void Inputs::set_group(int steps) {
   group_ = steps;
 }
 
-std::string Inputs::why_not_resident(const Input& input, std::size_t bytes) const {
-  if (input.row_bytes % kWord != 0) return "its rows are no whole words";
+std::string Inputs::why_not_resident(std::size_t bytes) const {
   const DeviceUpstream upstream(device_.ordinal());
   const std::size_t free = upstream.free_bytes().value_or(0);
   if (static_cast<double>(bytes) <= kResidentShare * static_cast<double>(free)) return {};
@@ -69,7 +68,7 @@ void Inputs::set_source(int number, const Source& source, cudaStream_t stream) {
   const auto bytes = static_cast<std::size_t>(source.rows * input.row_bytes);
   input.source_base = nullptr;
   if (bytes > 0) {
-    if (const std::string why = why_not_resident(input, bytes); why.empty()) {
+    if (const std::string why = why_not_resident(bytes); why.empty()) {
       check(cudaStreamSynchronize(stream));  // a gather may still read the last one
       if (input.source.size() < bytes) input.source = device_.memory().allocate(bytes, "a resident data set");
       check(cudaMemcpyAsync(input.source.data(), source.base, bytes, cudaMemcpyHostToDevice, stream));
@@ -113,11 +112,20 @@ void Inputs::send(int slot, int steps, cudaStream_t stream) const {
 }
 
 void Inputs::gather(const Input& input, int step, const Launch& launch) const {
-  // Whatever the elements are, they travel as 32-bit words, unchanged.
-  kernels::gather_rows(gpu_of(launch), {input.rows, input.row_bytes / kWord, input.source_rows},
-                       reinterpret_cast<const std::int32_t*>(input.source.data()),
-                       reinterpret_cast<const std::int64_t*>(input.index.data()) + input.rows * step, {},
-                       reinterpret_cast<std::int32_t*>(input.batch.data()));
+  // Whatever the elements are, they travel unchanged, in words where rows are whole ones.
+  const auto rows_of = [&]<class T>(std::type_identity<T>) {
+    kernels::gather_rows(
+        gpu_of(launch),
+        {input.rows, input.row_bytes / static_cast<std::int64_t>(sizeof(T)), input.source_rows},
+        reinterpret_cast<const T*>(input.source.data()),
+        reinterpret_cast<const std::int64_t*>(input.index.data()) + input.rows * step,
+        reinterpret_cast<T*>(input.batch.data()));
+  };
+  if (input.row_bytes % static_cast<std::int64_t>(sizeof(std::uint32_t)) == 0) {
+    rows_of(std::type_identity<std::uint32_t>{});
+  } else {
+    rows_of(std::type_identity<std::uint8_t>{});
+  }
 }
 
 void Inputs::gather(int step, const Launch& launch) const {

@@ -56,7 +56,7 @@ class Inputs {
     }
   };
 
-  std::string why_not_resident(const Input& input, std::size_t bytes) const;  // empty: it can be
+  std::string why_not_resident(std::size_t bytes) const;  // empty: it can be
   void stage(Input& input, int slot, int step);
   void send(const Input& input, int slot, int steps, cudaStream_t stream) const;
   void gather(const Input& input, int step, const Launch& launch) const;

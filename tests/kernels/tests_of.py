@@ -22,18 +22,25 @@ def stems(name):
     return {pathlib.Path(file).stem for file in reached if file.endswith(".cu")}
 
 
+def header_of(stem):
+    """recurrent_weights.cu implements a part of recurrent.hpp."""
+    while not (KERNELS / f"{stem}.hpp").exists():
+        stem = stem.rpartition("_")[0]
+    return f"{stem}.hpp"
+
+
 def main():
     suites = set()
     for stem in stems(pathlib.Path(sys.argv[1]).name):
-        # Its own header comes first.
-        header = re.search(r'#include "kernels/(\w+.hpp)"', (KERNELS / f"{stem}.cu").read_text())[1]
+        header = header_of(stem)
         called = re.compile(r"\b(" + "|".join(re.findall(r"^\w[\w:<>]* (\w+)\(", (KERNELS / header).read_text(), re.M)) + r")\(")
         for test in FOLDER.glob("*_test.cpp"):
             text = test.read_text()
             if f'#include "kernels/{header}"' not in text:
                 continue
-            # What stands before the first test helps all of them.
-            helpers, *tests = re.split(r"^(?=TEST)", text, flags=re.M)
+            tests = re.findall(r"^TEST.*?^}$", text, re.M | re.S)
+            # What stands outside of tests helps all of them.
+            helpers = re.sub(r"^TEST.*?^}$", "", text, flags=re.M | re.S)
             suites |= {re.match(r"TEST\w*\((\w+),", t)[1] for t in tests if called.search(t) or called.search(helpers)}
     print(":".join(f"*{suite}.*" for suite in sorted(suites)) or "*")
 

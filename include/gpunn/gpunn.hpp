@@ -4,6 +4,7 @@
 #include "gpunn/callbacks.hpp"
 #include "gpunn/cpu.hpp"
 #include "gpunn/data.hpp"
+#include "gpunn/devices.hpp"
 #include "gpunn/dtype.hpp"
 #include "gpunn/error.hpp"
 #include "gpunn/graph.hpp"

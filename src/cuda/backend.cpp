@@ -66,6 +66,7 @@ class CudaBackend final : public PlanningBackend {
   }
 
   bool runs() const override { return true; }
+  BlockCache* memory() const override { return &device_->memory(); }
   std::unique_ptr<Executable> bind(Planned planned, VariableStore& variables, ThreadPool&) const override {
     const Target target = target_under(planned.plan.policy);
     return cuda::bind(device_, target, std::move(planned), variables, options_);
@@ -81,7 +82,7 @@ class CudaBackend final : public PlanningBackend {
 std::unique_ptr<Backend> make_backend(int ordinal, const ExecutorOptions& options) {
   register_builtin_ops();
   connect_profiler();
-  return std::make_unique<CudaBackend>(std::make_shared<Device>(ordinal), options);
+  return std::make_unique<CudaBackend>(open_device(ordinal), options);
 }
 
 std::unique_ptr<Backend> describe_backend(const KnownDevice& device) {

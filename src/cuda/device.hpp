@@ -6,6 +6,7 @@
 
 #include "gpunn/cuda.hpp"
 #include "kernels/gpu.hpp"
+#include "src/cuda/data_sets.hpp"
 #include "src/cuda/memory.hpp"
 #include "src/memory/block_cache.hpp"
 
@@ -18,12 +19,20 @@ class Device {
   int ordinal() const { return ordinal_; }
   const Target& target() const { return target_; }
   BlockCache& memory() { return memory_; }
+  DataSets& data_sets() { return data_sets_; }
 
  private:
   int ordinal_;
   Target target_;
   BlockCache memory_;
+  DataSets data_sets_;
 };
+
+// A device for as long as the program runs. Throws DeviceError when there is no such device.
+std::shared_ptr<Device> open_device(int ordinal);
+// Waits for all that was queued on devices that were opened. One that no memory was asked of is left alone:
+// waiting would make a context there.
+void wait_for_devices() noexcept;
 
 // Destroys without looking at the status: at exit the driver may already be gone.
 struct DestroyStream {

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <string>
 
+#include "src/cuda/device.hpp"
+
 namespace gpunn::cuda {
 namespace {
 
@@ -68,11 +70,11 @@ void connect_profiler() {
   // What was queued before belongs outside the window, what was queued in it inside.
   trace::set_profiler(
       [] {
-        static_cast<void>(cudaDeviceSynchronize());
+        wait_for_devices();
         static_cast<void>(cudaProfilerStart());
       },
       [] {
-        static_cast<void>(cudaDeviceSynchronize());
+        wait_for_devices();
         static_cast<void>(cudaProfilerStop());
       });
 }

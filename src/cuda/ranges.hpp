@@ -17,7 +17,7 @@ class Range {
   trace::Range range_;
 };
 
-// Lets the window of a gpunn::Trace start and stop the profiler's capture on the current device.
+// Lets the window of a gpunn::Trace start and stop the profiler's capture.
 void connect_profiler();
 
 }  // namespace gpunn::cuda

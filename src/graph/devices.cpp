@@ -1,5 +1,7 @@
 #include "src/graph/devices.hpp"
 
+#include "gpunn/devices.hpp"
+
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -53,7 +55,28 @@ bool can_run_on(std::string_view device) {
   return std::find(names.begin(), names.end(), device) != names.end();
 }
 
+BlockCache& memory_of(std::string_view asked, SourceLocation where) {
+  const std::string device(asked == "cuda" ? "cuda:0" : asked);
+  static_cast<void>(cuda_problem());
+  BlockCache* memory = find_backend(device, where).memory();
+  if (memory == nullptr) throw UsageError("device '" + device + "' has no memory of its own", where);
+  return *memory;
+}
+
 }  // namespace
+
+std::vector<std::string> devices() {
+  static_cast<void>(cuda_problem());
+  return backend_names();
+}
+
+MemoryStatistics memory_statistics(std::string_view device, SourceLocation where) {
+  return memory_of(device, where).statistics();
+}
+
+void release_cached_memory(std::string_view device, SourceLocation where) {
+  memory_of(device, where).release_cached();
+}
 
 const CudaProblem& cuda_problem() {
   static const CudaProblem problem = load_cuda();
@@ -70,10 +93,13 @@ std::string resolve_device(std::string_view asked, bool strict, SourceLocation w
   }
   const std::string wanted = automatic ? "cuda:0" : device;
   const CudaProblem& problem = cuda_problem();
-  if (can_run_on(wanted)) return wanted;
+  if (can_run_on(wanted) && !automatic) return wanted;
   if (automatic) {
     for (const std::string& name : backend_names()) {
-      if (name.rfind("cuda:", 0) == 0) return name;
+      if (name.rfind("cuda:", 0) != 0) continue;
+      if (!problem.reason.empty())
+        log_once("devices left out", LogLevel::info, "not used: " + problem.reason);
+      return name;
     }
   }
   const std::string reason = problem.reason.empty() ? "there is no device " + wanted : problem.reason;

@@ -12,6 +12,7 @@
 #include "src/core/thread_pool.hpp"
 #include "src/ir/plan.hpp"
 #include "src/ir/variables.hpp"
+#include "src/memory/block_cache.hpp"
 
 namespace gpunn {
 
@@ -89,6 +90,8 @@ class Backend {
     return asked;
   }
   virtual Choice choose(const OpCall& call, std::int64_t slice_rows, const Policy& policy) const = 0;
+  // Of the device's own memory; null: it has none.
+  virtual BlockCache* memory() const { return nullptr; }
   // Floats that a recurrent node must keep per row and step for the way in which it is computed here, where
   // that is more than the op says; else 0.
   virtual std::int64_t recurrent_reserve(const OpCall& call, const Policy& policy) const {

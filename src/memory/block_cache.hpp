@@ -18,20 +18,12 @@
 #include <utility>
 #include <vector>
 
+#include "gpunn/devices.hpp"
 #include "gpunn/error.hpp"
 #include "gpunn/export.hpp"
 #include "src/memory/upstream.hpp"
 
 namespace gpunn {
-
-struct MemoryStatistics {
-  std::size_t in_use = 0;        // bytes in buffers, as rounded to size classes
-  std::size_t cached = 0;        // bytes kept for later
-  std::size_t peak = 0;          // the most that was ever in use
-  std::int64_t live = 0;         // buffers
-  std::int64_t allocations = 0;  // asked for, ever
-  std::int64_t hits = 0;         // of those, served without the upstream
-};
 
 class Buffer;
 

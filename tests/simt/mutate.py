@@ -6,7 +6,7 @@
 A stage is a name, a build and a test. Stages are tried in their order and only while the mutant lives, so the dear ones
 (asan, tsan) are built for few: put the cheapest first. In a test {tests} stands for what `--tests-of COMMAND` prints for
 the broken file, so that its own tests may come before all of them. A mutant that does not compile in the first stage is
-counted apart and left out of the percentage; one that hangs a test (ten times its processor time, or --timeout) is
+counted apart and left out of the percentage; one that hangs a test (four times its processor time, or --timeout) is
 killed; a build that takes longer than ten --timeout, or fails in a later stage alone, ends the run: it says nothing of
 the mutant. The file is restored after each mutant.
 
@@ -99,7 +99,7 @@ def processor_seconds():
 
 
 def limits_of(args, tests):
-    """Of processor seconds, for each stage's test: ten times what it takes unbroken, and a little. None: it fails."""
+    """Of processor seconds, for each stage's test: four times what it takes unbroken, and a little. None: it fails."""
     limits = []
     for _, build, test in args.stage:
         if not succeeds(build, args.timeout * 10):
@@ -107,7 +107,7 @@ def limits_of(args, tests):
         before = processor_seconds()
         if not succeeds(test.replace("{tests}", tests), args.timeout):
             return None
-        limits.append(1 + int(10 * (processor_seconds() - before) + args.timeout / 60))
+        limits.append(1 + int(4 * (processor_seconds() - before) + args.timeout / 60))
     return limits
 
 

@@ -10,6 +10,7 @@
 #include "src/core/text.hpp"
 
 namespace gpunn::cuda {
+
 Inputs::Inputs(Device& device, const Graph& graph, std::int64_t batch, int ring)
     : device_(device), ring_(ring) {
   for (const ValueId id : graph.inputs()) {

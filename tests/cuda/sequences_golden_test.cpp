@@ -4,6 +4,7 @@
 
 #include "tests/cuda/sequences.hpp"
 #include "tests/support/sequences_golden.hpp"
+#include "tests/support/stateful_golden.hpp"
 
 namespace gpunn {
 namespace {
@@ -19,6 +20,10 @@ INSTANTIATE_TEST_SUITE_P(Families, CudaSequencesGolden, ::testing::ValuesIn(gold
 
 TEST_F(CudaSequences, EmbeddingsAreKeras) {
   golden::expect_embeddings("sim");
+}
+
+TEST_F(CudaSequences, StatefulLayersAreKeras) {
+  golden::expect_stateful("sim");
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import sys
 
 import golden  # noqa: F401  before anything else imports keras: it chooses the backend and float64
 
-GROUPS = ["layers", "losses", "mask_flow", "masked", "optimizers", "recurrent", "sequences", "text", "training"]
+GROUPS = ["dropout", "layers", "losses", "mask_flow", "masked", "optimizers", "recurrent", "sequences", "stateful", "text", "training"]
 
 
 def main():

@@ -16,28 +16,40 @@ ACTIVATIONS = {"linear": lambda x: x, "relu": torch.relu, "sigmoid": torch.sigmo
 BATCH, INPUT, UNITS = 3, 4, 5
 
 
-def simple_step(x, states, kernel, recurrent_kernel, bias, attributes):
+def times(x, weights, masks=None):
+    """x times the weights of all gates, after the dropout masks of x [batch, 1 or gates, features]: one for all, or one for each."""
+    if masks is None:
+        return x @ weights
+    parts = weights.chunk(masks.shape[1], -1)
+    return torch.cat([(x * masks[:, k]) @ part for k, part in enumerate(parts)], -1)
+
+
+NO_DROPOUT = (None, None)  # masks of the input, masks of the state
+
+
+def simple_step(x, states, kernel, recurrent_kernel, bias, attributes, dropout=NO_DROPOUT):
     act = ACTIVATIONS[attributes.get("activation", "tanh")]
-    return [act(x @ kernel + bias + states[0] @ recurrent_kernel)]
+    return [act(times(x, kernel, dropout[0]) + bias + times(states[0], recurrent_kernel, dropout[1]))]
 
 
-def gru_step(x, states, kernel, recurrent_kernel, bias, attributes):
+def gru_step(x, states, kernel, recurrent_kernel, bias, attributes, dropout=NO_DROPOUT):
     act = ACTIVATIONS[attributes.get("activation", "tanh")]
     gate = ACTIVATIONS[attributes.get("recurrent_activation", "sigmoid")]
     h, after = states[0], attributes.get("reset_after", True)
     input_bias, recurrent_bias = (bias[0], bias[1]) if after and bias.dim() == 2 else (bias, torch.zeros_like(bias))
-    xz, xr, xh = (x @ kernel + input_bias).chunk(3, -1)
-    rz, rr, rh = (h @ recurrent_kernel + recurrent_bias).chunk(3, -1)
+    xz, xr, xh = (times(x, kernel, dropout[0]) + input_bias).chunk(3, -1)
+    rz, rr, rh = (times(h, recurrent_kernel, dropout[1]) + recurrent_bias).chunk(3, -1)
     z, r = gate(xz + rz), gate(xr + rr)
-    candidate = act(xh + (r * rh if after else (r * h) @ recurrent_kernel.chunk(3, -1)[2]))
+    of_candidate = None if dropout[1] is None else dropout[1][:, 2:]
+    candidate = act(xh + (r * rh if after else times(r * h, recurrent_kernel.chunk(3, -1)[2], of_candidate)))
     return [z * h + (1 - z) * candidate]
 
 
-def lstm_step(x, states, kernel, recurrent_kernel, bias, attributes):
+def lstm_step(x, states, kernel, recurrent_kernel, bias, attributes, dropout=NO_DROPOUT):
     act = ACTIVATIONS[attributes.get("activation", "tanh")]
     gate = ACTIVATIONS[attributes.get("recurrent_activation", "sigmoid")]
     h, c = states
-    i, f, g, o = (x @ kernel + h @ recurrent_kernel + bias).chunk(4, -1)
+    i, f, g, o = (times(x, kernel, dropout[0]) + times(h, recurrent_kernel, dropout[1]) + bias).chunk(4, -1)
     c = gate(f) * c + gate(i) * act(g)
     return [gate(o) * act(c), c]
 
@@ -45,14 +57,14 @@ def lstm_step(x, states, kernel, recurrent_kernel, bias, attributes):
 KINDS = {"simple_rnn": (layers.SimpleRNN, simple_step, 1), "gru": (layers.GRU, gru_step, 1), "lstm": (layers.LSTM, lstm_step, 2)}
 
 
-def over_time(step, state_count, attributes, x, mask, states, kernel, recurrent_kernel, bias=None):
+def over_time(step, state_count, attributes, x, mask, states, kernel, recurrent_kernel, bias=None, dropout=NO_DROPOUT):
     """The sequence of outputs, in the order they were computed, and the last states."""
     if bias is None:
         bias = torch.zeros(kernel.shape[1], dtype=x.dtype)
     states = states or [torch.zeros(x.shape[0], UNITS, dtype=x.dtype) for _ in range(state_count)]
     outputs = []
     for t in reversed(range(x.shape[1])) if attributes.get("go_backwards") else range(x.shape[1]):
-        new = step(x[:, t], states, kernel, recurrent_kernel, bias, attributes)
+        new = step(x[:, t], states, kernel, recurrent_kernel, bias, attributes, dropout)
         if mask is None:
             states = new
         else:  # a masked step changes nothing: its output is the state before it

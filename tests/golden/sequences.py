@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from keras import layers
 
+import recurrent
 from golden import Family, Random, check_with_torch, run_layer
 from layers import same_pads
 
@@ -77,11 +78,41 @@ def pooling1d():
              lambda x: (x * weights).sum(1) / weights.sum(1), {"kind": "global_average"}, mask=mask)
 
 
+def each_step(x, function):
+    return torch.stack([function(step) for step in x.unbind(1)], 1)
+
+
 def time_distributed():
+    """The layer inside in "layer", with its own attributes."""
     with Family("time_distributed") as family:
-        x = Random("time_distributed/dense").uniform(2, 5, 4)
-        case(family, "dense", layers.TimeDistributed(layers.Dense(3, activation="tanh")), [x],
-             lambda x, kernel, bias: torch.tanh(x @ kernel + bias), {"layer": "dense", "units": 3, "activation": "tanh"})
+        def inner(name, layer, shape, function, attributes):
+            x = Random(f"time_distributed/{name}").uniform(*shape)
+            case(family, name, layers.TimeDistributed(layer), [x], lambda x, **w: each_step(x, lambda step: function(step, **w)), attributes)
+
+        inner("dense", layers.Dense(3, activation="tanh"), (2, 5, 4), lambda x, kernel, bias: torch.tanh(x @ kernel + bias),
+              {"layer": "dense", "units": 3, "activation": "tanh"})
+
+        def along_inner_steps(x, kernel, bias):
+            return torch.relu(F.conv1d(F.pad(x.permute(0, 2, 1), (2, 0)), kernel.permute(2, 1, 0), bias)).permute(0, 2, 1)
+
+        inner("conv1d", layers.Conv1D(4, 3, padding="causal", activation="relu"), (2, 3, 5, 2), along_inner_steps,
+              {"layer": "conv1d", "filters": 4, "kernel_size": 3, "padding": "causal", "activation": "relu"})
+
+        def over_frames(x, kernel, bias):
+            x = F.pad(x.permute(0, 3, 1, 2), [*same_pads(6, 3, 2), *same_pads(5, 3, 2)])
+            return F.conv2d(x, kernel.permute(3, 2, 0, 1), bias, 2).permute(0, 2, 3, 1)
+
+        inner("conv2d", layers.Conv2D(3, 3, strides=2, padding="same"), (2, 3, 5, 6, 2), over_frames,
+              {"layer": "conv2d", "filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"})
+        for kind, units, attributes in (("gru", 4, {"return_sequences": True}), ("lstm", 4, {"go_backwards": True})):
+            make, step, state_count = recurrent.KINDS[kind]
+
+            def function(x, kernel, recurrent_kernel, bias):
+                states = [torch.zeros(x.shape[0], units, dtype=x.dtype) for _ in range(state_count)]
+                sequence, last = recurrent.over_time(step, state_count, attributes, x, None, states, kernel, recurrent_kernel, bias)
+                return sequence if attributes.get("return_sequences") else last[0]
+
+            inner(kind, make(units, **attributes), (2, 3, 4, 3), function, {"layer": kind, "units": units, **attributes})
 
 
 def masking():

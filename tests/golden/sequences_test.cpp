@@ -1,5 +1,6 @@
-// Layers over sequences against Keras: tests/support/sequences_golden.hpp.
+// Layers over sequences against Keras: tests/support/sequences_golden.hpp, stateful_golden.hpp.
 #include "tests/support/sequences_golden.hpp"
+#include "tests/support/stateful_golden.hpp"
 
 namespace gpunn::golden {
 namespace {
@@ -15,6 +16,10 @@ INSTANTIATE_TEST_SUITE_P(Families, GoldenSequences, ::testing::ValuesIn(kKinds),
 
 TEST(GoldenEmbedding, OutputsAndGradientsAreKeras) {
   expect_embeddings("cpu");
+}
+
+TEST(GoldenStateful, OutputsGradientsAndStatesAreKeras) {
+  expect_stateful("cpu");
 }
 
 }  // namespace

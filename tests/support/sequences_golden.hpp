@@ -5,6 +5,9 @@
 // embedding masks. Initial states are the kernel of a Dense layer on one-hot vectors. The outputs are joined
 // to one vector; one step of SGD shows every gradient as the change of a weight, when the mean squared error
 // is taken against targets that make its slope the golden cotangent.
+//
+// What a layer with dropout puts out in training shows in the gradient of a probe, numbers that are added to
+// its outputs: the kernel of another Dense layer on one-hot vectors, all zeros.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,74 +21,30 @@
 
 #include "gpunn/gpunn.hpp"
 #include "tests/support/golden.hpp"
+#include "tests/support/sequence_layers.hpp"
 
 namespace gpunn::golden {
-
-using nlohmann::json;
 
 inline constexpr double kTolerance = 1e-5;  // of the float32 backends, relative norm
 inline constexpr float kRate = 4096;  // large, so that a weight's change is not lost in its own rounding
 
-inline ActivationFunction activation_of(const json& a, const char* key, ActivationFunction otherwise) {
-  if (!a.contains(key)) return otherwise;
-  for (const auto& [known, function] :
-       {std::pair{"linear", linear}, {"relu", relu}, {"sigmoid", sigmoid}, {"tanh", tanh}, {"gelu", gelu}})
-    if (a[key] == known) return function;
-  throw UsageError("unknown activation");
+// Targets that make the slope of the mean squared error at y the cotangent: d(mean((y - t)^2))/dy = 2 (y - t)
+// / elements.
+inline Tensor target_for(const Tensor& y, const Tensor& cotangent) {
+  const Tensor from = y.to(Dtype::f64), slope = cotangent.to(Dtype::f64);
+  Tensor target(y.shape());
+  const auto half = static_cast<double>(y.elements()) / 2;
+  for (std::size_t i = 0; i < target.data<float>().size(); ++i)
+    target.data<float>()[i] = static_cast<float>(from.data<double>()[i] - slope.data<double>()[i] * half);
+  return target;
 }
 
-template <class Options>
-Options options_of(const json& a) {
-  Options o;
-  o.activation = activation_of(a, "activation", tanh);
-  o.use_bias = a.value("use_bias", true);
-  o.return_sequences = a.value("return_sequences", false);
-  o.return_state = a.value("return_state", false);
-  o.go_backwards = a.value("go_backwards", false);
-  o.name = "layer";
-  return o;
-}
-
-inline Layer simple_rnn(const json& a) {
-  return SimpleRNN(a["units"], options_of<SimpleRNNOptions>(a));
-}
-inline Layer gru(const json& a) {
-  auto options = options_of<GRUOptions>(a);
-  options.recurrent_activation = activation_of(a, "recurrent_activation", sigmoid);
-  options.reset_after = a.value("reset_after", true);
-  return GRU(a["units"], options);
-}
-inline Layer lstm(const json& a) {
-  auto options = options_of<LSTMOptions>(a);
-  options.recurrent_activation = activation_of(a, "recurrent_activation", sigmoid);
-  return LSTM(a["units"], options);
-}
-inline Layer bidirectional(const json& a) {
-  BidirectionalOptions options{.name = "layer"};
-  const std::pair<const char*, MergeMode> modes[] = {{"concat", MergeMode::concat},
-                                                     {"sum", MergeMode::sum},
-                                                     {"mul", MergeMode::mul},
-                                                     {"ave", MergeMode::ave}};
-  const json mode = a.value("merge_mode", json("concat"));
-  options.merge_mode = MergeMode::none;
-  for (const auto& [name, merge] : modes) {
-    if (mode == name) options.merge_mode = merge;
-  }
-  if (a.contains("backward_layer")) {
-    json second = a;
-    second["activation"] = a["backward_layer"]["activation"];
-    second["go_backwards"] = true;
-    options.backward_layer = lstm(second);
-  }
-  const json inner = a["layer"];
-  return Bidirectional(inner == "lstm" ? lstm(a) : inner == "gru" ? gru(a) : simple_rnn(a), options);
-}
-inline Layer time_distributed(const json& a) {
-  return TimeDistributed(Dense(a["units"], {.activation = activation_of(a, "activation", linear)}),
-                         {.name = "layer"});
-}
-inline Layer masking(const json& a) {
-  return Masking({.mask_value = a["mask_value"], .name = "layer"});
+// What one step of SGD has subtracted from a weight.
+inline Tensor gradient_of(const Tensor& before, const Tensor& after) {
+  Tensor gradient(before.shape());
+  for (std::size_t i = 0; i < gradient.data<float>().size(); ++i)
+    gradient.data<float>()[i] = (before.data<float>()[i] - after.data<float>()[i]) / kRate;
+  return gradient;
 }
 
 struct Kind {
@@ -99,6 +58,7 @@ inline const Kind kKinds[] = {{"simple_rnn", simple_rnn},
                               {"gru", gru},
                               {"lstm", lstm},
                               {"bidirectional", bidirectional},
+                              {"recurrent_dropout", recurrent_or_bidirectional},
                               {"time_distributed", time_distributed},
                               {"masking", masking}};
 
@@ -120,50 +80,93 @@ class SequenceCase {
         mask_(kind.family == std::string("masking") ? nullptr : family.find(name_ + "/mask")),
         batch_(inputs_.at(0).shape()[0]),
         steps_(inputs_[0].shape()[1]),
-        model_(describe(kind.make(family.attributes(name_)))) {}
+        attributes_(family.attributes(name_)),
+        layer_(kind.make(attributes_)),
+        model_(describe()) {}
 
   void expect_keras() {
-    set_weights();
-    const auto data = samples(Tensor({batch_, 1}));
-    const std::vector<Tensor> got = model_.predict(data, {.batch_size = batch_});
-    EXPECT_LT(relative_norm(got.at(0), joined(outputs_, Dtype::f64)), kTolerance) << "output";
-
-    model_.compile({.optimizer = SGD({.learning_rate = kRate}), .loss = MeanSquaredError()});
-    model_.fit(samples(target()), {.batch_size = batch_, .shuffle = false, .verbose = Verbose::silent});
-    expect_input_gradient();
+    if (drops()) {
+      expect_masks();
+      expect_training_output();
+      model_ = describe();  // the next step would draw other masks
+      set_weights();
+    } else {
+      set_weights();
+      const std::vector<Tensor> got = model_.predict(samples(Tensor({batch_, 1})), {.batch_size = batch_});
+      EXPECT_LT(relative_norm(got.at(0), joined(outputs_)), kTolerance) << "output";
+    }
+    train(target_for(joined(outputs_), joined(family_.list(name_ + "/cotangent"))));
+    expect_gradient(inputs_[0], input_rows(), "input");
     for (std::size_t i = 0; i < states_.size(); ++i) {
       const std::string index = std::to_string(i);
-      expect_gradient(states_[i], "state_" + index + "/kernel", "initial_state_" + index);
+      expect_gradient(states_[i], model_.weight("state_" + index + "/kernel"), "initial_state_" + index);
     }
-    for (const auto& [part, value] : family_.weights(name_)) expect_gradient(value, "layer/" + part, part);
+    for (const auto& [part, value] : family_.weights(name_))
+      expect_gradient(value, model_.weight("layer/" + part), part);
   }
 
  private:
-  Model describe(const Layer& layer) const {
-    const Shape row{inputs_[0].shape()[2]};
+  bool drops() const { return attributes_.contains("seed"); }
+  std::int64_t width() const { return inputs_[0].elements() / (batch_ * steps_); }
+
+  Model describe() const {
     const Symbolic ids = Input({steps_}, {.dtype = Dtype::i32});
     const Symbolic one_hot = Input({batch_});
     std::vector<Symbolic> fed{
-        Embedding(1 + batch_ * steps_, row[0], {.mask_zero = mask_ != nullptr, .name = "x"})(ids)};
+        Embedding(1 + batch_ * steps_, width(), {.mask_zero = mask_ != nullptr, .name = "x"})(ids)};
+    const Shape sample = inputs_[0].shape().without_front();
+    if (sample.rank() > 2) fed[0] = Reshape({sample.extents().begin(), sample.extents().end()})(fed[0]);
     for (std::size_t i = 0; i < states_.size(); ++i) {
       fed.push_back(
           Dense(states_[i].shape()[1], {.use_bias = false, .name = "state_" + std::to_string(i)})(one_hot));
     }
     std::vector<Symbolic> flat;
-    for (const Symbolic& y : layer.call(fed)) flat.push_back(Reshape({y.shape().elements()})(y));
-    const Symbolic all = flat.size() == 1 ? flat[0] : Concatenate()(flat);
-    return states_.empty() ? Model(ids, all, {.device = device_})
-                           : Model({ids, one_hot}, {all}, {.device = device_});
+    for (const Symbolic& y : layer_.call(fed)) flat.push_back(Reshape({y.shape().elements()})(y));
+    Symbolic all = flat.size() == 1 ? flat[0] : Concatenate()(flat);
+    if (drops()) {
+      const Layer probe = Dense(all.shape().elements(), {.use_bias = false, .name = "probe"});
+      all = Add()({all, probe(one_hot)});
+    }
+    const ModelOptions options{.device = device_, .seed = attributes_.value("seed", std::uint64_t{0})};
+    return has_one_hot() ? Model({ids, one_hot}, {all}, options) : Model(ids, all, options);
   }
+  bool has_one_hot() const { return drops() || !states_.empty(); }
 
   void set_weights() {
-    const auto x = inputs_[0].data<float>();
-    const std::int64_t width = inputs_[0].shape()[2];
-    Tensor table = model_.weight("x/embeddings");
-    std::copy(x.begin(), x.end(), table.data<float>().begin() + width);
+    copy(inputs_[0], input_rows());
+    if (drops()) std::ranges::fill(model_.weight("probe/kernel").data<float>(), 0.0f);
     for (std::size_t i = 0; i < states_.size(); ++i)
       copy(states_[i], model_.weight("state_" + std::to_string(i) + "/kernel"));
     for (const auto& [part, value] : family_.weights(name_)) copy(value, model_.weight("layer/" + part));
+  }
+
+  // Row 0 of the table, padding, is no step of the golden input.
+  Tensor input_rows() const { return model_.weight("x/embeddings").rows(1, 1 + batch_ * steps_); }
+
+  void train(const Tensor& target) {
+    model_.compile({.optimizer = SGD({.learning_rate = kRate}), .loss = MeanSquaredError()});
+    model_.fit(samples(target), {.batch_size = batch_, .shuffle = false, .verbose = Verbose::silent});
+  }
+
+  // The masks that Keras was given are those of the library's random numbers.
+  void expect_masks() const {
+    for (const auto& [part, stream] : attributes_["streams"].items()) {
+      const float rate = attributes_[part.ends_with("input") ? "dropout" : "recurrent_dropout"];
+      const auto mask = family_[name_ + "/dropout:" + part].data<float>();
+      const PhiloxKey key{.seed = attributes_["seed"], .stream = stream};
+      for (std::size_t i = 0; i < mask.size(); ++i)
+        ASSERT_EQ(mask[i], uniform01(key, i) >= rate ? 1 / (1 - rate) : 0.0f) << part << " " << i;
+    }
+  }
+
+  // With targets of zero the probe's gradient is 2 y / elements.
+  void expect_training_output() {
+    set_weights();
+    const Tensor want = joined(outputs_);
+    train(Tensor(want.shape()));
+    Tensor got = gradient_of(Tensor(want.shape()), model_.weight("probe/kernel"));
+    for (float& y : got.data<float>()) y *= static_cast<float>(want.elements()) / 2;
+    EXPECT_LT(relative_norm(got, want), kTolerance) << "output in training";
   }
 
   bool is_real(std::size_t position) const {
@@ -176,12 +179,12 @@ class SequenceCase {
       ids.data<std::int32_t>()[i] = is_real(i) ? static_cast<std::int32_t>(i) + 1 : 0;
     for (std::int64_t n = 0; n < batch_; ++n) eye.data<float>()[static_cast<std::size_t>(n * batch_ + n)] = 1;
     std::vector<Tensor> inputs{ids};
-    if (!states_.empty()) inputs.push_back(eye);
+    if (has_one_hot()) inputs.push_back(eye);
     return std::make_shared<TensorDataset>(TensorDataset::Columns{.inputs = inputs, .targets = {y}});
   }
 
   // [batch, all outputs of a sample one after the other]
-  Tensor joined(const std::vector<Tensor>& parts, Dtype dtype) const {
+  Tensor joined(const std::vector<Tensor>& parts) const {
     std::int64_t width = 0;
     for (const Tensor& part : parts) width += part.elements() / batch_;
     Tensor all({batch_, width}, Dtype::f64);
@@ -195,40 +198,13 @@ class SequenceCase {
       }
       begin += each;
     }
-    return all.to(dtype);
+    return all;
   }
 
-  // d(mean((y - t)^2))/dy = 2 (y - t) / elements, so t = y - cotangent * elements / 2.
-  Tensor target() const {
-    const Tensor y = joined(outputs_, Dtype::f64);
-    const Tensor cotangent = joined(family_.list(name_ + "/cotangent"), Dtype::f64);
-    Tensor t(y.shape());
-    const auto size = static_cast<double>(y.elements());
-    for (std::size_t i = 0; i < t.data<float>().size(); ++i)
-      t.data<float>()[i] = static_cast<float>(y.data<double>()[i] - cotangent.data<double>()[i] * size / 2);
-    return t;
-  }
-
-  void expect_gradient(const Tensor& before, const std::string& weight, const std::string& part) {
+  void expect_gradient(const Tensor& before, const Tensor& after, const std::string& part) const {
     const Tensor* want = family_.find(name_ + "/grad:" + part);
     ASSERT_NE(want, nullptr) << part;
-    Tensor gradient(before.shape());
-    for (std::size_t i = 0; i < gradient.data<float>().size(); ++i)
-      gradient.data<float>()[i] = (before.data<float>()[i] - model_.weight(weight).data<float>()[i]) / kRate;
-    EXPECT_LT(relative_norm(gradient, *want), kTolerance) << "gradient of " << part;
-  }
-
-  // Row 0 of the table, padding, is no step of the golden input.
-  void expect_input_gradient() {
-    const Tensor* want = family_.find(name_ + "/grad:input");
-    ASSERT_NE(want, nullptr);
-    const Tensor& x = inputs_[0];
-    Tensor gradient(x.shape());
-    const auto rows =
-        model_.weight("x/embeddings").data<float>().subspan(static_cast<std::size_t>(x.shape()[2]));
-    for (std::size_t i = 0; i < gradient.data<float>().size(); ++i)
-      gradient.data<float>()[i] = (x.data<float>()[i] - rows[i]) / kRate;
-    EXPECT_LT(relative_norm(gradient, *want), kTolerance) << "gradient of the input";
+    EXPECT_LT(relative_norm(gradient_of(before, after), *want), kTolerance) << "gradient of " << part;
   }
 
   const Family& family_;
@@ -236,6 +212,8 @@ class SequenceCase {
   std::vector<Tensor> inputs_, states_, outputs_;
   const Tensor* mask_;
   std::int64_t batch_, steps_;
+  json attributes_;
+  Layer layer_;
   Model model_;
 };
 
@@ -261,16 +239,8 @@ inline void expect_embeddings(const std::string& device) {
     copy(before, model.weight("layer/embeddings"));
     EXPECT_LT(relative_norm(model.predict(ids), output), 1e-7);
     model.compile({.optimizer = SGD({.learning_rate = kRate}), .loss = MeanSquaredError()});
-    const auto y = output.data<double>();
-    const auto cotangent = family[name + "/cotangent"].data<float>();
-    Tensor target(output.shape()), gradient(before.shape());
-    for (std::size_t i = 0; i < y.size(); ++i)
-      target.data<float>()[i] = static_cast<float>(y[i] - cotangent[i] * static_cast<double>(y.size()) / 2);
-    model.train_on_batch(ids, target);
-    for (std::size_t i = 0; i < gradient.data<float>().size(); ++i) {
-      gradient.data<float>()[i] =
-          (before.data<float>()[i] - model.weight("layer/embeddings").data<float>()[i]) / kRate;
-    }
+    model.train_on_batch(ids, target_for(output, family[name + "/cotangent"]));
+    const Tensor gradient = gradient_of(before, model.weight("layer/embeddings"));
     EXPECT_LT(relative_norm(gradient, family[name + "/grad:embeddings"]), kTolerance);
   }
 }

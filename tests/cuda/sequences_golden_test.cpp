@@ -1,10 +1,12 @@
-// Keras's values of layers over sequences on the software CUDA device: tests/support/sequences_golden.hpp.
+// Keras's values of layers over sequences, and of networks of them in training, on the software CUDA device:
+// tests/support/sequences_golden.hpp, stateful_golden.hpp, training_golden.hpp.
 
 #include <gtest/gtest.h>
 
 #include "tests/cuda/sequences.hpp"
 #include "tests/support/sequences_golden.hpp"
 #include "tests/support/stateful_golden.hpp"
+#include "tests/support/training_golden.hpp"
 
 namespace gpunn {
 namespace {
@@ -25,6 +27,15 @@ TEST_F(CudaSequences, EmbeddingsAreKeras) {
 TEST_F(CudaSequences, StatefulLayersAreKeras) {
   golden::expect_stateful("sim");
 }
+
+class CudaTokenTraining : public CudaSequences, public ::testing::WithParamInterface<golden::TokenNetwork> {};
+
+TEST_P(CudaTokenTraining, LossesAreKeras) {
+  golden::expect_token_training(GetParam(), "sim");
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, CudaTokenTraining, ::testing::ValuesIn(golden::kTokenNetworks),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace gpunn

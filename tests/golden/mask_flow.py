@@ -106,7 +106,7 @@ CASES = {  # what is made of the two inputs, whether the second is masked
 
 def named(variable):
     """Keras's path as the tests name weights: layer/weight, forward_ and backward_ before those of the directions."""
-    layer, *middle, name = variable.path.split("/")
+    layer, *middle, name = variable.path.removeprefix("sequential/").split("/")
     side = next((side for side in ("forward_", "backward_") if any(part.startswith(side) for part in middle)), "")
     return f"{layer}/{side}{name}"
 

@@ -2,6 +2,7 @@
 
 #include "kernels/dropout.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/launch_shape.hpp"
 #include "kernels/recurrent_steps.hpp"
 #include "tests/kernels/lab.hpp"
 
@@ -199,6 +200,45 @@ TEST_P(RecurrentTest, SequencesAndTheirGradients) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Shapes, RecurrentTest, testing::ValuesIn(kCases));
+
+// A device with fewer blocks than rows: shared memory is used again.
+TEST(RecurrentSequenceTest, ABlockTakesSeveralRows) {
+  for (const RecurrentCell cell : {RecurrentCell::gru, RecurrentCell::lstm}) {
+    const Problem p = make(cell, 2 * kBlocksPerMultiprocessor + 1, 3, 5, false, false);
+    const Floats many = on_device(p, {Gpu{nullptr, 40}, 0}, false);
+    EXPECT_EQ(on_device(p, {Gpu{nullptr, 1}, 0}, false), many);
+  }
+}
+
+// Inference has no use for most of what forward can write, and few layers for all of backward's.
+TEST(RecurrentSequenceTest, WhatIsNotWantedIsNotWritten) {
+  for (const RecurrentCell cell : {RecurrentCell::gru, RecurrentCell::lstm}) {
+    const bool lstm = cell == RecurrentCell::lstm;
+    const Problem p = make(cell, 2, 3, 5, false, true);
+    const auto states = p.h0.size(), sequence = p.dy.size();
+    const Way way{};
+    Array<float> x(way, p.x), u(way, p.u), bias(way, p.bias), h0(way, p.h0), c0(way, p.c0), dy(way, p.dy);
+    Array<std::uint8_t> mask(way, p.mask);
+    Array<float> y(way, sequence), kept(way, 4 * sequence), cells(way, lstm ? sequence : 0), h(way, states),
+        c(way, lstm ? states : 0), only_h(way, states), only_y(way, sequence), dx(way, p.x.size()),
+        ds(way, p.x.size()), h_before(way, sequence), dh0(way, states), dc0(way, lstm ? states : 0),
+        only_dx(way, p.x.size());
+    RecurrentForward f{x, u, bias, h0, c0, mask, y, kept, cells, h, c};
+    recurrent_forward(way.gpu, p.shape, f);
+    f.y = f.kept = f.cells = f.c_last = nullptr, f.h_last = only_h;
+    recurrent_forward(way.gpu, p.shape, f);
+    f.y = only_y, f.h_last = nullptr;
+    recurrent_forward(way.gpu, p.shape, f);
+    EXPECT_EQ(only_h.read(), h.read());
+    EXPECT_EQ(only_y.read(), y.read());
+    RecurrentBackward b{u, h0, c0, mask, y, kept, cells, dy};
+    b.dx_gates = dx, b.ds_gates = ds, b.h_before = h_before, b.dh0 = dh0, b.dc0 = dc0;
+    recurrent_backward(way.gpu, p.shape, b);
+    b.dx_gates = only_dx, b.ds_gates = b.h_before = b.dh0 = b.dc0 = nullptr;
+    recurrent_backward(way.gpu, p.shape, b);
+    EXPECT_EQ(only_dx.read(), dx.read());
+  }
+}
 
 // The input's product inside the sequence kernels, and both weights' gradients in one product, against
 // products of their own around the kernels without it.

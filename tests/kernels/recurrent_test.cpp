@@ -439,8 +439,9 @@ TEST(RecurrentInputTest, RowsLookedUpAndAMaskDrawnAreTheSame) {
   }
 }
 
-TEST(RecurrentErrors, TooManyUnitsAreRefused) {
-  EXPECT_THROW(recurrent_forward({}, {.rows = 1, .steps = 1, .units = 129}, {}), UsageError);
+TEST(RecurrentErrors, UnitsThatNoKernelIsForAreRefused) {
+  for (const std::int64_t units : {0, 129})
+    EXPECT_THROW(recurrent_forward({}, {.rows = 1, .steps = 1, .units = units}, {}), UsageError);
 }
 
 // Sums over so many places that they are made in slices.

@@ -199,6 +199,8 @@ Floats on_device(const Problem& p, const Way& way, bool inference) {
     for (std::int64_t g = 0; g < (before ? 2 : G); ++g) through_u(g);
   }
   recurrent_steps_end(way.gpu, steps, b, flows);
+  b.dh0 = nullptr;  // one alone may be wanted
+  recurrent_steps_end(way.gpu, steps, b, flows);
   const int parts = c.split ? static_cast<int>(G) : 1;
   Array<float> operands(way, size(parts) * sequence), du(way, p.u.size());
   recurrent_operands(way.gpu, steps, parts, h_before, kept, operands);

@@ -5,22 +5,14 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "tests/gpu/networks.hpp"
+#include "tests/gpu/on_device.hpp"
 #include "tests/support/same_bits.hpp"
 
 namespace gpunn::tests {
 namespace {
 
-class Gpu : public ::testing::Test {
+class Gpu : public OnDevice {
  protected:
-  void SetUp() override {
-    try {
-      Sequential({Input({1}), Dense(1)}, on("cuda"));
-    } catch (const DeviceError& error) {
-      GTEST_SKIP() << error.what();
-    }
-  }
-
   static void expect_close(const Trained& run, const Trained& reference) {
     ASSERT_EQ(run.losses.size(), reference.losses.size());
     for (std::size_t i = 0; i < run.losses.size(); ++i)

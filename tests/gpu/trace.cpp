@@ -3,13 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/gpu/devices.hpp"
 #include "tests/gpu/networks.hpp"
-
-namespace gpunn::tests {
-
-void register_devices();  // the software device, in the build that has it
-
-}  // namespace gpunn::tests
 
 int main(int argc, char** argv) {
   using namespace gpunn::tests;

@@ -73,10 +73,12 @@ std::shared_ptr<VariableMirror> VariableStore::mirror_for(
   auto mirror = copies_->mirror;
   if (mirror == nullptr || !fits(*mirror)) mirror = make();
   if (mirror != copies_->mirror || mirror->lacks_part_of(*this)) {
-    download();
+    for (const Store store : kMirrored) download(store);
     mirror->extend(*this);
     copies_->mirror = mirror;
-    copies_->host_newer = true;
+    for (const Store store : kMirrored) {
+      if (base(store) != nullptr) copies_->host_newer[index_of(store)] = true;
+    }
   }
   return mirror;
 }
@@ -89,31 +91,31 @@ VariableStore VariableStore::share() const {
 
 void VariableStore::before_device_run() {
   const std::scoped_lock lock(copies_->guard);
-  if (!copies_->host_newer) return;
   for (const Store store : kMirrored) {
-    if (base(store) != nullptr) copies_->mirror->upload(store, base(store));
+    if (base(store) == nullptr || !copies_->host_newer[index_of(store)]) continue;
+    copies_->mirror->upload(store, base(store));
+    copies_->host_newer[index_of(store)] = false;
   }
-  copies_->host_newer = false;
 }
 
 void VariableStore::after_device_update() {
   const std::scoped_lock lock(copies_->guard);
-  copies_->device_newer = true;
+  for (const Store store : kMirrored) {
+    if (base(store) != nullptr) copies_->device_newer[index_of(store)] = true;
+  }
 }
 
-void VariableStore::download() const {
-  if (!copies_->device_newer || copies_->mirror == nullptr) return;
-  for (const Store store : kMirrored) {
-    if (base(store) != nullptr) copies_->mirror->download(store, base(store));
-  }
-  copies_->device_newer = false;
+void VariableStore::download(Store store) const {
+  if (base(store) == nullptr || !copies_->device_newer[index_of(store)] || copies_->mirror == nullptr) return;
+  copies_->mirror->download(store, base(store));
+  copies_->device_newer[index_of(store)] = false;
 }
 
 void VariableStore::clear(Store store) {
   if (base(store) == nullptr) return;
   const std::scoped_lock lock(copies_->guard);
-  download();
-  copies_->host_newer = true;
+  copies_->device_newer[index_of(store)] = false;
+  copies_->host_newer[index_of(store)] = true;
   std::memset(base(store), 0, bytes(store));
 }
 
@@ -128,8 +130,8 @@ Tensor VariableStore::view(Store store, int variable) const {
     throw UsageError("variable '" + v.name + "' has no memory yet: build the model first");
   {
     const std::scoped_lock lock(copies_->guard);
-    download();
-    copies_->host_newer = true;
+    download(store);
+    copies_->host_newer[index_of(store)] = true;
   }
   const auto begin = static_cast<std::int64_t>(v.offset / sizeof(float));
   return buffer.rows(begin, begin + v.spec.shape.elements()).reshape(v.spec.shape);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -90,17 +91,18 @@ class GPUNN_API VariableStore {
     return variables_[index(variable)].trainable ? Store::parameters : Store::state;
   }
   Tensor view(Store store, int variable) const;
-  void download() const;  // REQUIRES: copies_->guard is held
+  void download(Store store) const;  // REQUIRES: copies_->guard is held
 
   std::vector<Variable> variables_;
   std::size_t parameter_bytes_ = 0, state_bytes_ = 0;
   std::array<Tensor, 10> buffers_;  // by Store; arena, input and output stay empty
-  // Shared by all that share the variables.
+  // Shared by all that share the variables; a clone for inference has no gradients and slots, so what it
+  // brings up to date is not all there is.
   struct Copies {
     std::mutex guard;
     std::shared_ptr<VariableMirror> mirror;
-    // A view lets the host write as well, so taking one makes the host's copy the one to upload.
-    bool host_newer = true, device_newer = false;
+    // By Store. A view lets the host write as well, so taking one makes the host's copy the one to upload.
+    std::bitset<10> host_newer, device_newer;
   };
   std::shared_ptr<Copies> copies_ = std::make_shared<Copies>();
   std::shared_ptr<DeviceContext> context_;

@@ -159,6 +159,29 @@ TEST_P(CudaClones, ChangeNothingForTheOriginal) {
   EXPECT_EQ(train(true), train(false));
 }
 
+// A clone knows the weights alone: what it brings to the host or to the device must not pass for all there
+// is.
+TEST_P(CudaClones, LeaveTheOptimizersMomentsWhereTheyAre) {
+  const Tensor x = ramp({kRows * 3, kInputs}), y = ones({kRows * 3, kUnits});
+  const TrainingOptions training{.optimizer = Adam(), .loss = MeanSquaredError()};
+  const FitOptions once{.epochs = 1, .batch_size = kRows, .verbose = Verbose::silent};
+  const auto train = [&](bool read, bool predict) {
+    Sequential model({Input({kInputs}), Dense(kUnits)}, {.device = "sim", .threads = 1});
+    Model clone = model.clone_for_inference();
+    model.compile(training);
+    model.fit(x, y, once);
+    if (read) static_cast<void>(clone.weight("dense/kernel"));
+    model.fit(x, y, once);
+    model.compile(training);  // forgets the moments, on the host
+    if (predict) static_cast<void>(clone.predict(x));
+    model.fit(x, y, once);
+    return values_of(model.weight("dense/kernel"));
+  };
+  const auto alone = train(false, false);
+  EXPECT_EQ(train(true, false), alone) << "the clone brought weights to the host";
+  EXPECT_EQ(train(false, true), alone) << "the clone brought weights to the device";
+}
+
 TEST_P(CudaClones, CannotBeTrained) {
   Model clone = make_model("sim").clone_for_inference();
   EXPECT_THROW(clone.compile({.optimizer = SGD(), .loss = MeanSquaredError()}), UsageError);

@@ -1,102 +1,106 @@
-// Plans every convolution of the example network for one GPU of each architecture, and prints the table of
-// engines.
+// Plans every convolution of the example network for one GPU of each architecture, and compares with the
+// written table of engines.
+//
+//   cudnn_test --write    writes the table, plans.md, instead
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <fstream>
+#include <sstream>
 
 #include "src/cuda/libraries/cudnn_convolution.hpp"
 #include "src/cuda/libraries/known_devices.hpp"
 #include "src/cuda/libraries/rnn.hpp"
+#include "tests/cudnn/plan_table.hpp"
 
 namespace gpunn::cuda {
 namespace {
 
-struct Layer {
-  const char* name;
-  kernels::ConvGeometry geometry;
-};
-const Layer kLayers[] = {
-    {"1x28x28 > 32 3x3", {.batch = 32, .in = 1, .out = 32, .height = {28, 26, 3}, .width = {28, 26, 3}}},
-    {"32x13x13 > 64 3x3", {.batch = 32, .in = 32, .out = 64, .height = {13, 11, 3}, .width = {13, 11, 3}}},
-};
-struct Pass {
-  const char* name;
-  ConvolutionPass pass;
-  bool fused;
-};
-constexpr Pass kPasses[] = {{"forward", ConvolutionPass::forward, false},
-                            {"forward+bias+relu", ConvolutionPass::forward, true},
-                            {"data gradient", ConvolutionPass::backward_data, false},
-                            {"weight gradient", ConvolutionPass::backward_weights, false}};
-struct Type {
-  const char* name;
-  ConvolutionType type;
-};
-constexpr Type kTypes[] = {
-    {"fp32", ConvolutionType::fp32}, {"tf32", ConvolutionType::tf32}, {"bf16", ConvolutionType::bf16}};
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
-std::string cell(const EnginePlan& plan) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%lld%s %.1fK%s", static_cast<long long>(plan.engine),
-                plan.tensor_cores ? "T" : "", static_cast<double>(plan.workspace) / 1024,
-                plan.heuristic[0] == 'A' ? "" : " f");
-  return text;
+std::string read_file(const std::filesystem::path& path) {
+  std::ostringstream content;
+  content << std::ifstream(path).rdbuf();
+  return content.str();
 }
 
-TEST(ConvolutionPlans, EveryLayerPassAndTypeForEveryArchitecture) {
-  std::printf(
-      "engine (T: tensor cores, f: from the fallback list), workspace in KiB; cuDNN %zu\n| layer | pass | "
-      "type |",
-      cudnnGetVersion());
-  for (const KnownDevice& d : known_devices()) std::printf(" sm_%d |", d.architecture);
-  for (const Layer& layer : kLayers) {
-    for (const Pass& pass : kPasses) {
-      for (const Type& type : kTypes) {
-        std::printf("\n| %s | %s | %s |", layer.name, pass.name, type.name);
-        for (const KnownDevice& known : known_devices()) {
-          const CudnnDevice device(std::string_view(cudnn_json(known)));
-          const Convolution convolution{.geometry = layer.geometry,
-                                        .pass = pass.pass,
-                                        .type = type.type,
-                                        .bias = pass.fused,
-                                        .relu = pass.fused};
-          if (type.type == ConvolutionType::bf16 &&
-              known.architecture < 80) {  // no such type in that hardware
-            try {
-              plan_convolution(device, convolution);
-              ADD_FAILURE() << "bf16 planned for sm_" << known.architecture;
-            } catch (const DeviceError& error) {
-              EXPECT_NE(std::string(error.what()).find("no engine"), std::string::npos) << error.what();
-            }
-            std::printf(" none |");
-            continue;
-          }
-          const EnginePlan plan = plan_convolution(device, convolution);
-          std::printf(" %s |", cell(plan).c_str());
-          EXPECT_TRUE(plan.deterministic);
-          EXPECT_GE(plan.engine, 0);
-          if (type.type == ConvolutionType::fp32) {
-            EXPECT_FALSE(plan.tensor_cores) << "strict fp32 must not round to TF32";
-          }
-        }
-      }
+// With any release of cuDNN.
+TEST(ConvolutionPlans, EveryLayerPassAndTypeForEveryArchitectureKeepsTheRules) {
+  const auto all = plan_every_pass();
+  EXPECT_EQ(all.size(), 2 * 4 * 3 * known_devices().size());
+  for (const PlannedPass& p : all) {
+    SCOPED_TRACE(p.name());
+    if (p.type == "bf16" && p.architecture < 80) {  // no such type in that hardware
+      EXPECT_THAT(p.refused, ::testing::HasSubstr("no engine"));
+      continue;
+    }
+    EXPECT_EQ(p.refused, "");
+    EXPECT_GE(p.engine, 0);
+    EXPECT_TRUE(p.deterministic);
+    if (p.type == "fp32") {
+      EXPECT_FALSE(p.tensor_cores) << "strict fp32 must not round to TF32";
     }
   }
-  std::printf("\n");
+}
+
+TEST(ConvolutionPlans, AreThoseOfTheWrittenTable) {
+  const std::string written = read_file(table_file());
+  ASSERT_NE(release_of(written), "") << table_file() << " says nothing of its release";
+  if (release_of(written) != cudnn_release()) {
+    GTEST_SKIP() << "plans.md belongs to " << release_of(written) << ", this is " << cudnn_release();
+  }
+  for (const std::string& difference : differences(written, plan_every_pass())) {
+    ADD_FAILURE() << difference;
+  }
+}
+
+TEST(PlanTable, SaysWhichCellsDiffer) {
+  std::vector<PlannedPass> all = {
+      {.layer = "a", .pass = "forward", .type = "fp32", .architecture = 75, .engine = 28, .workspace = 16},
+      {.layer = "a",
+       .pass = "forward",
+       .type = "fp32",
+       .architecture = 80,
+       .engine = 36,
+       .workspace = 0,
+       .tensor_cores = true},
+      {.layer = "a", .pass = "forward", .type = "fp32", .architecture = 89, .refused = "no such type"}};
+  all.resize(known_devices().size(), all[0]);
+  for (std::size_t k = 3; k < all.size(); ++k) all[k].architecture = known_devices()[k].architecture;
+  const std::string written = render_table(all, "cuDNN 9.1.2 for CUDA 13.0");
+  EXPECT_EQ(release_of(written), "cuDNN 9.1.2 for CUDA 13.0");
+  EXPECT_THAT(differences(written, all), IsEmpty());
+
+  auto other = all;
+  other[0].workspace = 17;
+  other[1].fallback = true;
+  other[2].refused = "another reason";
+  EXPECT_THAT(differences(written, other),
+              ElementsAre("a, forward, fp32, sm_75: written '28 16', planned '28 17'",
+                          "a, forward, fp32, sm_80: written '36T 0', planned '36T 0 f'",
+                          "why a, forward, fp32, sm_89: written 'no such type', planned 'another reason'"));
+  other = all;
+  other[2].refused = "";
+  EXPECT_THAT(differences(written, other),
+              ElementsAre("a, forward, fp32, sm_89: written 'none', planned '-1 0'",
+                          "why a, forward, fp32, sm_89: written 'no such type', not planned"));
+  EXPECT_EQ(differences("", all).size(), all.size() + 1);
 }
 
 TEST(ConvolutionPlans, TheDefaultChoiceIsNotAlwaysDeterministic) {
   // Why the rule exists: without it cuDNN prefers an engine that adds with atomics for strict gradients of
   // weights.
   const CudnnDevice device(std::string_view(cudnn_json(known_devices()[3])));
-  const Convolution convolution{.geometry = kLayers[1].geometry, .pass = ConvolutionPass::backward_weights};
+  const Convolution convolution{.geometry = kSecondLayer, .pass = ConvolutionPass::backward_weights};
   EXPECT_FALSE(plan_convolution(device, convolution, {.deterministic = false}).deterministic);
   EXPECT_TRUE(plan_convolution(device, convolution).deterministic);
 }
 
 TEST(ConvolutionPlans, TheWorkspaceLimitIsKept) {
   const CudnnDevice device(std::string_view(cudnn_json(known_devices()[3])));
-  const Convolution convolution{.geometry = kLayers[1].geometry, .type = ConvolutionType::fp32};
+  const Convolution convolution{.geometry = kSecondLayer, .type = ConvolutionType::fp32};
   ASSERT_GT(plan_convolution(device, convolution).workspace, 1024);
   EXPECT_LE(plan_convolution(device, convolution, {.workspace = 1024}).workspace, 1024);
 }
@@ -109,14 +113,15 @@ TEST(ConvolutionPlans, DilationStridesPaddingAndGroupsPlan) {
                                 .groups = 4,
                                 .height = {29, 14, 3, 2, 1, 1},
                                 .width = {29, 14, 3, 2, 1, 1}};
-  for (const Pass& pass : kPasses)
-    EXPECT_NO_THROW(plan_convolution(device, {.geometry = g, .pass = pass.pass}));
+  for (const auto pass :
+       {ConvolutionPass::forward, ConvolutionPass::backward_data, ConvolutionPass::backward_weights})
+    EXPECT_NO_THROW(plan_convolution(device, {.geometry = g, .pass = pass}));
 }
 
 TEST(ConvolutionPlans, NonsenseIsRefusedWithTheLibrarysReason) {
   EXPECT_THROW(CudnnDevice(std::string_view("{}")), DeviceError);
   const CudnnDevice device(std::string_view(cudnn_json(known_devices()[3])));
-  Convolution convolution{.geometry = kLayers[1].geometry};
+  Convolution convolution{.geometry = kSecondLayer};
   convolution.geometry.groups = 5;  // do not divide the channels
   EXPECT_THROW(plan_convolution(device, convolution), DeviceError);
 }
@@ -154,3 +159,13 @@ TEST(CudnnVersion, HeadersAndLibraryAreOneRelease) {
 
 }  // namespace
 }  // namespace gpunn::cuda
+
+int main(int argc, char** argv) {
+  using namespace gpunn::cuda;
+  if (argc == 2 && std::string_view(argv[1]) == "--write") {
+    std::ofstream(table_file()) << render_table(plan_every_pass(), cudnn_release());
+    return std::printf("%s\n", table_file().c_str()), 0;
+  }
+  ::testing::InitGoogleMock(&argc, argv);
+  return RUN_ALL_TESTS();
+}

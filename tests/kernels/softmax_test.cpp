@@ -165,22 +165,55 @@ TEST_P(ClassLossTest, LossMetricAndGradientInOnePass) {
 INSTANTIATE_TEST_SUITE_P(Inputs, ClassLossTest, testing::Bool());
 
 TEST(SoftmaxCrossEntropyTest, BackwardFromTheProbabilitiesIsTheSame) {
-  const Matrix m{37, 10};
-  const Floats x = uniform(370, -5, 5), weights = uniform(37, 0, 1, 5);
-  const std::vector<std::int32_t> labels = integers(37, 10);
-  const Floats dense = uniform(370, 0, 1, 6);
-  for (const bool sparse : {true, false}) {
-    const Floats all = everywhere([&](const Way& way) {
-      Array<float> in(way, x), w(way, weights), p(way, 370), fused(way, 370), apart(way, 370), d(way, dense);
-      Array<std::int32_t> l(way, labels);
-      const ClassTargets targets = sparse ? ClassTargets{.labels = l} : ClassTargets{.distribution = d};
-      softmax_cross_entropy(way.gpu, m, in, targets, w, {.probabilities = p}, {.dx = fused, .scale = 0.1f});
-      softmax_cross_entropy_backward(way.gpu, m, p, targets, w, {.dx = apart, .scale = 0.1f});
-      return join({fused.read(), apart.read(), p.read()});
-    });
-    EXPECT_EQ(part(all, 0, 370), part(all, 370, 370));
-    expect_near(part(all, 740, 370), softmax(x, 37, 10), 1e-5, 1e-9);
+  for (const Matrix& m : {Matrix{37, 10}, Matrix{5, 70}, Matrix{2, 1100}}) {
+    const std::int64_t n = m.rows * m.columns;
+    const auto size = static_cast<std::size_t>(n);
+    const Floats x = uniform(n, -5, 5), weights = uniform(m.rows, 0, 1, 5), dense = uniform(n, 0, 1, 6);
+    const std::vector<std::int32_t> labels = integers(m.rows, static_cast<std::int32_t>(m.columns));
+    for (const bool sparse : {true, false}) {
+      const Floats all = everywhere([&](const Way& way) {
+        Array<float> in(way, x), w(way, weights), p(way, size), fused(way, size), apart(way, size),
+            d(way, dense);
+        Array<std::int32_t> l(way, labels);
+        const ClassTargets targets = sparse ? ClassTargets{.labels = l} : ClassTargets{.distribution = d};
+        softmax_cross_entropy(way.gpu, m, in, targets, w, {.probabilities = p}, {.dx = fused, .scale = 0.1f});
+        softmax_cross_entropy_backward(way.gpu, m, p, targets, w, {.dx = apart, .scale = 0.1f});
+        return join({fused.read(), apart.read(), p.read()});
+      });
+      EXPECT_EQ(part(all, 0, size), part(all, size, size));
+      expect_near(part(all, 2 * size, size), softmax(x, m.rows, m.columns), 1e-5, 1e-9);
+    }
   }
+}
+
+// A class of probability 0 that is no target is no loss; and nothing but the loss is written where nothing
+// else is asked for.
+TEST(SoftmaxCrossEntropyTest, WhatCannotBeAndIsNotMeant) {
+  const Floats all = everywhere([&](const Way& way) {
+    Array<float> x(way, Floats{0, -INFINITY, 1}), p(way, Floats{0.25f, 0, 0.75f}), loss(way, 2),
+        given(way, 2);
+    Array<float> t(way, Floats{0.5f, 0, 0.5f});
+    softmax_cross_entropy(way.gpu, {1, 3}, x, {.distribution = t}, nullptr, {.loss = loss}, {});
+    cross_entropy(way.gpu, {1, 3}, p, {.distribution = t}, nullptr, {.loss = given}, {});
+    return join({loss.read(), given.read()});
+  });
+  expect_near(all, {std::log(1 + std::exp(1)) - 0.5, 1, -0.5 * std::log(0.25) - 0.5 * std::log(0.75), 1},
+              1e-6);
+}
+
+// Keras's bounds, 1e-7 from 0 and 1; behind them nothing flows back.
+TEST(SoftmaxCrossEntropyTest, ProbabilitiesAreClippedOnBothSides) {
+  const Floats all = everywhere([&](const Way& way) {
+    Array<float> p(way, Floats{1, 0, 0, 1}), loss(way, 2), dx(way, 4);
+    Array<std::int32_t> labels(way, std::vector<std::int32_t>{0, 0});
+    cross_entropy(way.gpu, {2, 2}, p, {.labels = labels}, nullptr, {.loss = loss}, {.dx = dx});
+    Array<float> sure(way, 2);
+    cross_entropy(way.gpu, {1, 2}, p, {.labels = labels}, nullptr, {.loss = sure}, {});
+    return join({loss.read(), dx.read(), sure.read()});
+  });
+  expect_near(part(all, 0, 2), {-std::log(1e-7), 2}, 1e-5);
+  expect_near(part(all, 2, 4), {0, 0, 0, 0}, 0);
+  EXPECT_GT(all[6], 0) << "the loss of a sure and right answer";
 }
 
 TEST(SoftmaxCrossEntropyTest, ALabelOutOfRangeIsNaNAndNothingElse) {

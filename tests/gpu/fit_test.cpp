@@ -9,6 +9,7 @@
 
 #include "tests/gpu/fit_models.hpp"
 #include "tests/gpu/on_device.hpp"
+#include "tests/support/unresident.hpp"
 
 namespace gpunn::tests {
 namespace {
@@ -21,22 +22,6 @@ Values values_of(const Tensor& tensor) {
   const auto values = tensor.data<float>();
   return {values.begin(), values.end()};
 }
-
-// The same samples, batch by batch.
-class Streamed final : public Dataset {
- public:
-  explicit Streamed(DatasetPtr whole) : whole_(std::move(whole)) {}
-  std::int64_t size() const override { return whole_->size(); }
-  std::vector<Field> inputs() const override { return whole_->inputs(); }
-  std::vector<Field> targets() const override { return whole_->targets(); }
-  bool has_weights() const override { return whole_->has_weights(); }
-  void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
-    whole_->read(rows, fields);
-  }
-
- private:
-  DatasetPtr whole_;
-};
 
 struct Fitted {
   std::vector<double> losses;                          // of each epoch, in training and in validation
@@ -94,7 +79,7 @@ Fitted fit_in_groups(const FitModel& model, const std::string& device) {
 
 // One step after the other, each batch sent when its turn comes.
 Fitted fit_streamed(const FitModel& model, const std::string& device) {
-  const auto samples = std::make_shared<Streamed>(model.samples());
+  const auto samples = std::make_shared<Unresident>(model.samples());
   Model trained = compiled(model, device, 1);
   Fitted run;
   fit(trained, samples, 0, 1, run);

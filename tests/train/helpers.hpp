@@ -9,6 +9,7 @@
 
 #include "gpunn/gpunn.hpp"
 #include "tests/support/files.hpp"
+#include "tests/support/unresident.hpp"
 
 namespace gpunn {
 
@@ -27,22 +28,6 @@ inline Table table(std::int64_t rows) {
   }
   return t;
 }
-
-// The same samples, read batch by batch.
-class Unresident : public Dataset {
- public:
-  explicit Unresident(DatasetPtr whole) : whole_(std::move(whole)) {}
-  std::int64_t size() const override { return whole_->size(); }
-  std::vector<Field> inputs() const override { return whole_->inputs(); }
-  std::vector<Field> targets() const override { return whole_->targets(); }
-  bool has_weights() const override { return whole_->has_weights(); }
-  void read(std::span<const std::int64_t> rows, std::span<std::byte* const> fields) const override {
-    whole_->read(rows, fields);
-  }
-
- private:
-  DatasetPtr whole_;
-};
 
 inline Sequential ffn(ModelOptions options = {}) {
   options.device = "cpu";

@@ -210,7 +210,7 @@ void recurrent(const Settings& settings) {
     long_rows.push_back({"batch " + std::to_string(batch), batch, {100, 64}, gru_net(64)});
   for (const std::int64_t time : {25, 50, 100, 200, 400, 800})
     steps.push_back({std::to_string(time) + " steps", 32, {time, 64}, gru_net(64)});
-  for (const std::int64_t time : {25, 100, 400})
+  for (const std::int64_t time : {25, 100, 400, 800})
     lstm_steps.push_back({std::to_string(time) + " steps", 32, {time, 64}, lstm_net(64)});
   for (const std::int64_t units : {32, 64, 128, 256, 512})
     widths.push_back({std::to_string(units) + " units", 32, {25, units}, gru_net(units)});

@@ -93,8 +93,9 @@ std::string resolve_device(std::string_view asked, bool strict, SourceLocation w
   }
   const std::string wanted = automatic ? "cuda:0" : device;
   const CudaProblem& problem = cuda_problem();
-  if (can_run_on(wanted) && !automatic) return wanted;
-  if (automatic) {
+  if (!automatic) {
+    if (can_run_on(wanted)) return wanted;
+  } else {
     for (const std::string& name : backend_names()) {
       if (name.rfind("cuda:", 0) != 0) continue;
       if (!problem.reason.empty())

@@ -28,6 +28,7 @@ constexpr Case kCases[] = {
     {1, 5, 7, 1, 8, 6, 3, 2, 2, 1, 1, 0},      // odd everything
     {2, 12, 8, 4, 6, 6, 3, 3, 1, 1, 1, 1},     // groups
     {2, 6, 6, 6, 6, 5, 3, 3, 1, 1, 1, 1},      // depthwise
+    {1, 4, 6, 2, 24, 24, 2, 2, 1, 0, 1, 0},    // groups; gradient of weights and bias in two slices
     {1, 40, 33, 1, 7, 7, 3, 3, 1, 2, 2, 2},    // dilated, taps over a slice? no: 360
     {1, 64, 36, 1, 4, 4, 3, 3, 3, 1, 1, 1},    // stride over the kernel's reach, k of 576: two slices
     {3, 16, 16, 1, 17, 17, 1, 1, 1, 0, 1, 0},  // 1 x 1; gradient of weights in several slices
@@ -136,7 +137,7 @@ std::string complaint(const ConvGeometry& g) {
   return "";
 }
 void expect_complaint(const std::string& what, void (*spoil)(ConvGeometry&)) {
-  ConvGeometry g = geometry(kCases[9]);  // no image: nothing runs should it pass
+  ConvGeometry g = geometry(kCases[10]);  // no image: nothing runs should it pass
   spoil(g);
   EXPECT_NE(complaint(g).find(what), std::string::npos) << what << ": " << complaint(g);
 }

@@ -51,9 +51,10 @@ Floats promised(const EmbeddingShape& s, Accumulate mode, const Ids& ids, const 
 }
 
 TEST(EmbeddingSortedTest, SumsRunsInTheirOrder) {
-  const EmbeddingShape shapes[] = {
-      {0, 4, 3},    {1, 1, 1},      {63, 3, 5},     {64, 2, 1},    {65, 33, 9},   {129, 1, 2},    {600, 5, 7},
-      {1100, 2, 1}, {130, 2, 1000}, {300, 257, 40}, {700, 3, 255}, {700, 3, 256}, {500, 1, 66000}, {192, 3, 1}};
+  const EmbeddingShape shapes[] = {{0, 4, 3},       {1, 1, 1},      {63, 3, 5},    {64, 2, 1},
+                                   {65, 33, 9},     {129, 1, 2},    {600, 5, 7},   {1100, 2, 1},
+                                   {130, 2, 1000},  {300, 257, 40}, {700, 3, 255}, {700, 3, 256},
+                                   {500, 1, 66000}, {192, 3, 1}};
   for (const EmbeddingShape& s : shapes) {
     if (kSmallTests && s.rows * s.columns > 2000) continue;
     Ids ids = integers(s.positions, static_cast<std::int32_t>(s.rows));
@@ -91,6 +92,15 @@ TEST(EmbeddingSortedTest, UncutRunsHaveTheBitsOfTheOtherWay) {
     });
     ASSERT_EQ(sorted_gradient(s, mode, ids, dy, old_table), other);
   }
+}
+
+// One run up to the last key; behind it stands rubbish, equal to the row.
+TEST(EmbeddingSortedTest, NothingBehindTheLastChunkIsRead) {
+  const EmbeddingShape s{.positions = 2 * kSortedChunk, .columns = 3, .rows = 2};
+  const Ids ids(static_cast<std::size_t>(s.positions), 0);
+  const Floats dy = uniform(s.positions * s.columns, -1, 1), old_table(6, NAN);
+  ASSERT_EQ(sorted_gradient(s, Accumulate::overwrite, ids, dy, old_table),
+            promised(s, Accumulate::overwrite, ids, dy, old_table));
 }
 
 TEST(EmbeddingSortedTest, NaNSpoilsItsIdOnly) {
@@ -134,7 +144,8 @@ TEST(RadixSortTest, TheStandInKeepsTheRules) {
     EXPECT_EQ(cub::DeviceRadixSort::SortPairs(temporary, needed, keys, values, 5, 0, 8, stream), cudaSuccess);
     EXPECT_EQ(values.Current(), w.data());      // one pass: in the other buffer
     EXPECT_EQ(w.read(), (Ids{1, 4, 0, 2, 3}));  // by the low byte alone, equal ones as they were
-    EXPECT_EQ(v.read(), Ids(5, -1));
+    EXPECT_EQ(a.read(), std::vector<std::uint32_t>(5, UINT32_MAX));
+    EXPECT_EQ(v.read(), Ids(5, 0));
     return Floats{};
   });
 }

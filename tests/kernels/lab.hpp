@@ -97,8 +97,8 @@ inline Floats everywhere(const std::function<Floats(const Way&)>& body) {
     if (kSmallTests && s.order != simt::Order::forward && s.shift != 3) continue;
     simt::Options options = before;
     options.order = s.order;
-    // ThreadSanitizer looks for races between threads in one run, between blocks in the other.
-    options.identities = s.shift == 3 ? simt::Identities::block : simt::Identities::thread;
+    // ThreadSanitizer looks for races within warps in one run, between warps and blocks in the other.
+    options.identities = s.shift == 3 ? simt::Identities::warp : simt::Identities::thread;
     simt::set_options(options);
     cudaStream_t stream = nullptr;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));

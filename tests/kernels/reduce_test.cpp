@@ -31,6 +31,7 @@ struct Case {
   Extents extents;
   unsigned mask;
 };
+// The last two are more sums than one multiprocessor makes at once, of a warp and of a block.
 const Case kCases[] = {
     {{1}, 1},           {{0}, 1},           {{7}, 1},
     {{4097}, 1},        {{10'007}, 1},      {{33, 31}, 0b01},
@@ -38,7 +39,7 @@ const Case kCases[] = {
     {{3, 5001}, 0b10},  {{0, 5}, 0b01},     {{5, 0}, 0b01},
     {{4, 5, 6}, 0b010}, {{4, 5, 6}, 0b101}, {{2, 3, 4, 5, 2}, 0b10101},
     {{6, 1, 8}, 0b011}, {{1, 1}, 0b11},     {{2, 2, 2, 2, 2, 2, 2, 2}, 0b01010101},
-    {{8, 4}, 0},
+    {{8, 4}, 0},        {{300, 5}, 0b10},   {{40, 1500}, 0b10},
 };
 
 TEST(ReduceTest, SumsOverAnyAxes) {

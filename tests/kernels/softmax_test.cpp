@@ -216,6 +216,17 @@ TEST(SoftmaxCrossEntropyTest, ProbabilitiesAreClippedOnBothSides) {
   EXPECT_GT(all[6], 0) << "the loss of a sure and right answer";
 }
 
+// Nor into the sum that all are divided by.
+TEST(SoftmaxCrossEntropyTest, AClippedProbabilityBesideOthersSendsNothingBack) {
+  const Floats dx = everywhere([&](const Way& way) {
+    Array<float> p(way, Floats{0, 0.25f, 0.75f}), loss(way, 2), result(way, 3);
+    Array<std::int32_t> labels(way, std::vector<std::int32_t>{1});
+    cross_entropy(way.gpu, {1, 3}, p, {.labels = labels}, nullptr, {.loss = loss}, {.dx = result});
+    return result.read();
+  });
+  expect_near(dx, {1, -3, 1}, 1e-6);
+}
+
 TEST(SoftmaxCrossEntropyTest, ALabelOutOfRangeIsNaNAndNothingElse) {
   const Floats x = uniform(30, -1, 1);
   const Floats all = everywhere([&](const Way& way) {
@@ -236,16 +247,25 @@ TEST(SoftmaxCrossEntropyTest, ManyRows) {
   const Matrix m{kSmallTests ? 200 : 16'500, 2};
   const Floats x = uniform(m.rows * m.columns, -1, 1);
   const std::vector<std::int32_t> labels = integers(m.rows, 2);
-  const Floats metric = everywhere([&](const Way& way) {
-    Array<float> in(way, x), result(way, 2), scratch(way, static_cast<std::size_t>(loss_scratch_floats(m)));
+  const Floats sums = everywhere([&](const Way& way) {
+    Array<float> in(way, x), loss(way, 2), metric(way, 2), only_metric(way, 2),
+        scratch(way, static_cast<std::size_t>(loss_scratch_floats(m)));
     Array<std::int32_t> l(way, labels);
-    class_accuracy(way.gpu, m, in, {.labels = l}, nullptr, {.metric = result, .scratch = scratch});
-    return result.read();
+    softmax_cross_entropy(way.gpu, m, in, {.labels = l}, nullptr,
+                          {.loss = loss, .metric = metric, .scratch = scratch}, {});
+    class_accuracy(way.gpu, m, in, {.labels = l}, nullptr, {.metric = only_metric, .scratch = scratch});
+    return join({loss.read(), metric.read(), only_metric.read()});
   });
-  double hits = 0;
-  for (std::size_t r = 0; r < labels.size(); ++r)
-    hits += (x[2 * r + 1] > x[2 * r]) == (labels[r] == 1) ? 1 : 0;
-  expect_near(metric, {hits, static_cast<double>(m.rows)}, 0);
+  double loss = 0, hits = 0;
+  for (std::size_t r = 0; r < labels.size(); ++r) {
+    const double right = x[2 * r + static_cast<std::size_t>(labels[r])],
+                 wrong = x[2 * r + 1 - static_cast<std::size_t>(labels[r])];
+    loss += std::log1p(std::exp(wrong - right));
+    hits += right > wrong ? 1 : 0;
+  }
+  const auto rows = static_cast<double>(m.rows);
+  expect_near(part(sums, 0, 2), {loss, rows}, 1e-6);
+  expect_near(part(sums, 2, 4), {hits, rows, hits, rows}, 0);
 }
 
 TEST(SoftmaxCrossEntropyTest, ColumnsAreCountedInFloats) {

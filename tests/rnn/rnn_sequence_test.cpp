@@ -189,18 +189,6 @@ TEST_P(RnnSequenceTest, NoStepsAndNoRows) {
   }
 }
 
-TEST(RnnSliceTest, RowsPerSliceFollowFromShapes) {
-  const auto rows = [](std::int64_t batch, std::int64_t units) {
-    return rnn_slice_rows({.cell = RnnCell::gru, .rows = batch, .steps = 9, .input = units, .units = units});
-  };
-  EXPECT_EQ(rows(32, 64), 8);
-  EXPECT_EQ(rows(8, 64), 4);  // two slices rather than one
-  EXPECT_EQ(rows(1, 64), 4);
-  EXPECT_EQ(rows(512, 64), 32);
-  EXPECT_EQ(rows(513, 64), 64);
-  EXPECT_EQ(rows(32, 512), 16);
-}
-
 std::string name_of(const ::testing::TestParamInfo<Param>& info) {
   const char* isas[] = {"base", "avx2", "avx512"};
   const char* cells[] = {"simple", "gru", "gru_reset_before", "lstm"};

@@ -82,20 +82,6 @@ constexpr int rnn_biases(RnnCell cell) {
   return cell == RnnCell::gru ? 2 : 1;
 }
 
-// Rows per slice for a batch of shape.rows: a rule of shapes alone, so that no result depends on the number
-// of threads. Per sample, slices of 4 to 32 rows cost the same within a few percent as long as a core's
-// caches hold the weights; so 8, or 4 where a batch would make a single slice. Beyond a million weights, read
-// again from L3 at every time step, 16. Never more than 16 slices: each has a partial gradient of its own of
-// all weights, and they are added one by one.
-constexpr std::int64_t rnn_slice_rows(const RnnShape& shape) {
-  constexpr std::int64_t kMostSlices = 16;
-  const std::int64_t weights = rnn_gates(shape.cell) * shape.units * (shape.units + shape.input);
-  std::int64_t rows = weights > (1 << 20) ? 16 : 8;
-  while (rows > 4 && rows >= shape.rows) rows /= 2;
-  while (rows * kMostSlices < shape.rows) rows *= 2;
-  return rows;
-}
-
 struct RnnWeights {
   const float* kernel = nullptr;     // [input, gates * units]
   const float* recurrent = nullptr;  // [units, gates * units]

@@ -104,16 +104,16 @@ void reset_block(dim3 shape, bool concurrent) {
   block.barrier_round = 0;
   for (auto& r : block.reduction) r[0] = 0, r[1] = 1, r[2] = 0;
   block.ready_next.clear();
-  const bool alone = !concurrent || options().identities == Identities::thread;
+  const unsigned share = options().identities == Identities::warp ? 32 : 1;  // threads of one identity
   for (unsigned i = 0; i < block.size; ++i) {
     Thread& t = *block.threads[i];
     t.index = {i % shape.x, i / shape.x % shape.y, i / shape.x / shape.y};
     t.linear = i;
     if (concurrent) {
       t.renew_stack();
-      if (alone || i == 0) t.renew_identity();
+      if (i % share == 0) t.renew_identity();
     }
-    t.act_as(alone ? t : *block.threads[0]);
+    t.act_as(*block.threads[i / share * share]);
     block.wake(t);
   }
   for (unsigned w = 0; w * 32 < block.size; ++w) {

@@ -73,7 +73,7 @@ Options Options::from_environment() {
        {{"eager", Streams::eager}, {"lazy", Streams::lazy}, {"random", Streams::random}});
   read("SIMT_ON_FAULT", o.on_fault, {{"abort", OnFault::abort}, {"error", OnFault::error}});
   read("SIMT_CONCURRENT_BLOCKS", o.concurrent_blocks, {{"0", false}, {"1", true}});
-  read("SIMT_IDENTITIES", o.identities, {{"thread", Identities::thread}, {"block", Identities::block}});
+  read("SIMT_IDENTITIES", o.identities, {{"thread", Identities::thread}, {"warp", Identities::warp}});
   read("SIMT_PERTURB_MATH", o.perturb_math, {{"0", false}, {"1", true}});
   if (const char* seed = std::getenv("SIMT_SEED")) o.seed = std::strtoull(seed, nullptr, 0);
   if (const char* devices = std::getenv("SIMT_DEVICES")) o.devices = std::atoi(devices);

@@ -54,9 +54,9 @@ simt::Options perturbed() {
   return o;
 }
 
-simt::Options blocks_alone() {
+simt::Options warps_alone() {
   simt::Options o;
-  o.identities = simt::Identities::block;
+  o.identities = simt::Identities::warp;
   return o;
 }
 
@@ -88,6 +88,8 @@ std::vector<Row> table() {
       in_kernel("missing_barrier_recurrence", "recurrence", Fault::no_barrier, kThread, kRace),
       in_kernel("missing_second_barrier_gemm", "gemm", Fault::no_second_barrier, kThread, kRace),
       in_kernel("missing_second_barrier_softmax", "softmax", Fault::no_second_barrier, kThread, kRace),
+      in_kernel("missing_second_barrier_in_wide_blocks", "softmax", Fault::no_barrier_wide, kThread, kRace,
+                warps_alone()),
       in_kernel("single_buffer_scan", "scan", Fault::no_second_barrier, kThread, kRace),
       in_kernel("single_buffer_recurrence", "recurrence", Fault::no_second_barrier, kThread, kRace),
       in_kernel("missing_syncwarp", "reduce", Fault::no_syncwarp, kThread, kRace),
@@ -97,7 +99,7 @@ std::vector<Row> table() {
       in_kernel("plain_counter_of_blocks", "reduce_last_block", Fault::plain_global_update, kThread, kRace),
       in_kernel("missing_fence", "reduce_last_block", Fault::no_fence, kThread, kRace),
       in_kernel("missing_fence_in_wide_blocks", "reduce_last_block", Fault::no_fence_wide, kThread, kRace,
-                blocks_alone()),
+                warps_alone()),
       in_kernel("two_blocks_write_one_element", "stencil", Fault::block_race, kThread, kRace),
       // Barriers and masks.
       in_kernel("barrier_in_a_branch", "reduce", Fault::divergent_barrier, kEvery, kDeadlock),

@@ -17,11 +17,11 @@ enum class Order { forward, reverse, random };
 // that streams and events permit.
 enum class Streams { eager, lazy, random };
 
-// What ThreadSanitizer takes for a thread. It tells 256 of them apart: the threads of a block of that size
-// use up its memory of the blocks before, and a barrier then seems to order them all.
+// What ThreadSanitizer takes for a thread. It tells 256 of them apart: the threads of a block of that size use
+// up its memory of each other and of the blocks before, and races between warps or blocks pass unseen.
 enum class Identities {
-  thread,  // each CUDA thread: races within a block, and between blocks of few threads
-  block,   // each block: races between blocks, and only those
+  thread,  // each CUDA thread: races within a warp, and others where blocks are small
+  warp,    // each warp of each block: races between warps and between blocks
 };
 
 enum class OnFault {

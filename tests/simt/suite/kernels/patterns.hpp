@@ -8,6 +8,7 @@ enum class Fault {
   none,
   no_barrier,           // between writing and reading shared memory
   no_second_barrier,    // before the memory is written again
+  no_barrier_wide,      // the same in blocks of 256 threads
   no_syncwarp,          // lanes hand over data as if in lockstep
   divergent_barrier,    // inside a branch that not every thread takes
   barrier_per_branch,   // one in the if, another in the else

@@ -35,21 +35,29 @@ __device__ float block_all(float v, Op op, float* shared, bool again) {
   if (again) __syncthreads();
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = v;
   __syncthreads();
-  return op(shared[0], shared[1]);
+  float result = shared[0];
+  for (unsigned warp = 1; warp < blockDim.x / 32; ++warp) result = op(result, shared[warp]);
+  return result;
+}
+
+constexpr int row_threads(Fault fault) {
+  return fault == Fault::no_barrier_wide ? 256 : kThreads;
 }
 
 // One block per row.
 template <Fault fault>
-__global__ void __launch_bounds__(kThreads) softmax_rows(const float* x, float* y, int cols) {
-  __shared__ float shared[kThreads / 32];
+__global__ void __launch_bounds__(row_threads(fault)) softmax_rows(const float* x, float* y, int cols) {
+  constexpr int kStep = row_threads(fault);
+  constexpr bool kAgain = fault != Fault::no_second_barrier && fault != Fault::no_barrier_wide;
+  __shared__ float shared[kStep / 32];
   const std::size_t row = static_cast<std::size_t>(blockIdx.x) * static_cast<std::size_t>(cols);
   float most = -INFINITY, sum = 0.0f, unset;
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads) most = fmaxf(most, x[row + i]);
+  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kStep) most = fmaxf(most, x[row + i]);
   most = block_all(most, Max{}, shared, false);
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads) sum += __expf(x[row + i] - most);
-  sum = block_all(sum, Sum{}, shared, fault != Fault::no_second_barrier);
+  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kStep) sum += __expf(x[row + i] - most);
+  sum = block_all(sum, Sum{}, shared, kAgain);
   if (fault == Fault::fresh_local) sum += unset;
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kStep) {
     y[row + i] = __expf(x[row + i] - most) / sum;
   }
 }
@@ -161,6 +169,7 @@ cudaError_t softmax(Fault fault, const float* x, float* y, int rows, int cols, c
   switch (fault) {
     CASE(softmax_rows, none, rows, kThreads, 0, stream, x, y, cols);
     CASE(softmax_rows, no_second_barrier, rows, kThreads, 0, stream, x, y, cols);
+    CASE(softmax_rows, no_barrier_wide, rows, 256, 0, stream, x, y, cols);
     CASE(softmax_rows, fresh_local, rows, kThreads, 0, stream, x, y, cols);
     default:
       return cudaErrorNotSupported;

@@ -82,6 +82,20 @@ TEST(MemoryPlan, ReadersFollowWritersInTheSchedule) {
   }
 }
 
+// Heavy rows go eight at a time; four where eight would not stay in the last cache.
+TEST(Plan, LargeRowsMakeSmallerSlices) {
+  toy::register_once();
+  const auto slice_rows = [](std::int64_t columns) {
+    Graph graph;
+    const ValueId x = graph.input("x", {Shape{32, columns}});
+    const ValueId y = graph.emit1("toy_scale", {graph.emit1("toy_scale", {x})});
+    graph.place(graph.emit1("toy_total", {y}), {Store::output, 0});
+    return plan_graph(std::move(graph), VariableStore{}, 2).plan.slice_rows;
+  };
+  EXPECT_EQ(slice_rows(100'000), 8);
+  EXPECT_EQ(slice_rows(1'000'000), 4);
+}
+
 TEST(Plan, PrintsEveryStepAndTheMemoryItTakes) {
   const VariableStore none;
   const Plan plan = plan_graph(random_graph(3), none, 2).plan;

@@ -49,8 +49,8 @@ struct DeviceRadixSort {
       for (std::size_t i = 0; i < n; ++i) {
         keys.d_buffers[to][i] = pairs[i].first, values.d_buffers[to][i] = pairs[i].second;
       }
-      // Keys that cannot be, and values that look right: either may give away who reads them.
-      std::memset(keys.d_buffers[to ^ 1], 0xFF, n * sizeof(Key));
+      // Rubbish that looks right: nothing else stops who reads it.
+      std::memset(keys.d_buffers[to ^ 1], 0, n * sizeof(Key));
       std::memset(values.d_buffers[to ^ 1], 0, n * sizeof(Value));
       std::memset(temporary, 0xFF, bytes);
     };

@@ -16,7 +16,7 @@ constexpr double kRowBytesPerPartialByte = 1.0;
 // out. Half as many are a few percent slower, and quicker where what is alive of the others leaves the last
 // cache: two GRUs of 64 over 800 steps by a tenth.
 constexpr double kTileRows = 8, kSmallBatchSlices = 4;
-constexpr double kLastCacheBytes = 12 << 20;
+constexpr double kLastCacheBytes = 8 << 20;
 
 // Nodes side by side on a device that does not slice: a weight gradient beside the data gradient is what
 // there is.

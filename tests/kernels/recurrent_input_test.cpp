@@ -19,7 +19,7 @@ struct InputSizes {
 
 void input_inside_is_the_one_before(const InputSizes& z, Accumulate mode) {
   const RecurrentProblem p = make({z.cell, z.rows, z.steps, z.units, z.masked, z.masked});
-  const RecurrentShape shape{z.cell, z.rows, z.steps, z.units, z.masked};
+  const RecurrentShape shape = p.c.shape();
   const std::int64_t places = z.rows * z.steps, columns = p.gates() * z.units;
   const Floats x = uniform(places * z.width, -1, 1, 11), kernel = uniform(z.width * columns, -0.4f, 0.4f, 12),
                bias = uniform(2 * columns, -0.3f, 0.3f, 13), keep = uniform(z.rows * z.width, 0, 2, 14);
@@ -154,7 +154,7 @@ TEST(RecurrentInputTest, RowsLookedUpAndAMaskDrawnAreTheSame) {
        {Sizes{RecurrentCell::gru, 3, 5, 7, 6, true}, Sizes{RecurrentCell::lstm, 2, 1, 33, 64, false},
         Sizes{RecurrentCell::simple, 5, 130, 3, 2, false}}) {
     const RecurrentProblem p = make({z.cell, z.rows, z.steps, z.units, false, z.reversed});
-    const RecurrentShape shape{z.cell, z.rows, z.steps, z.units, z.reversed};
+    const RecurrentShape shape = p.c.shape();
     const std::int64_t places = z.rows * z.steps, columns = p.gates() * z.units;
     const Floats table = uniform(kVocabulary * z.width, -1, 1, 11),
                  kernel = uniform(z.width * columns, -0.4f, 0.4f, 12);

@@ -17,6 +17,7 @@ struct RecurrentCase {
   bool masked = false, reversed = false, biased = false;
   int masks = 0;  // of the state
   bool other_activations = false;
+  RecurrentShape shape() const { return {cell, rows, steps, units, reversed}; }
 };
 
 // Gates apart: x and u are [gates, ..], and so is the recurrent bias.
@@ -113,6 +114,12 @@ inline double objective(const RecurrentProblem& p, const Values& v) {
   for (std::size_t i = 0; i < out.h.size(); ++i) sum += p.dh_last[i] * out.h[i];
   for (std::size_t i = 0; i < out.c.size(); ++i) sum += p.dc_last[i] * out.c[i];
   return sum;
+}
+// Every `step`-th of n elements: differences run the whole reference twice for each.
+inline std::vector<std::size_t> every(std::size_t n, std::size_t step = 1) {
+  std::vector<std::size_t> elements;
+  for (std::size_t i = 0; i < n; i += step) elements.push_back(i);
+  return elements;
 }
 // d objective / d which[i], for the elements asked for.
 inline Doubles differences(const RecurrentProblem& p, Values v, Doubles Values::*which,

@@ -27,7 +27,7 @@ Floats on_device(const RecurrentProblem& p, bool split, const Way& way, bool inf
       cells(way, inference || !p.lstm() ? 0 : sequence), h(way, size(n)), state_c(way, cell),
       operand(way, size(c.masks * n)), s(way, size(G * n)), reset(way, before ? size(n) : 0);
   RecurrentSteps steps;
-  steps.shape = {c.cell, R, T, U, c.reversed};
+  steps.shape = c.shape();
   if (c.other_activations)
     steps.activation = Activation::sigmoid, steps.recurrent_activation = Activation::tanh;
   steps.split_x = steps.split_s = split;
@@ -118,9 +118,7 @@ TEST_P(RecurrentStepsTest, EveryCellAndItsGradients) {
   for (const Doubles* values : {&want.y, &want.h, &want.c})
     expect_near(next(values->size()), *values, 1e-5, 2e-6);
   for (const auto which : {&Values::x, &Values::u, &Values::h0, &Values::c0}) {
-    std::vector<std::size_t> all_of_them((v.*which).size());
-    std::iota(all_of_them.begin(), all_of_them.end(), 0u);
-    Doubles gradient = differences(p, v, which, all_of_them);
+    Doubles gradient = differences(p, v, which, every((v.*which).size()));
     for (std::size_t i = 0; which == &Values::h0 && i < gradient.size(); ++i)
       gradient[i] += p.h0[i];  // added to
     expect_near(next(gradient.size()), gradient, 2e-4, 2e-5);

@@ -8,13 +8,9 @@
 namespace gpunn::kernels {
 namespace {
 
-RecurrentShape shape_of(const RecurrentCase& c) {
-  return {c.cell, c.rows, c.steps, c.units, c.reversed};
-}
-
 // Everything a layer would ask for, by the whole-sequence kernels or step by step with products between.
 Floats on_device(const RecurrentProblem& p, const Way& way, bool step_by_step) {
-  const RecurrentShape shape = shape_of(p.c);
+  const RecurrentShape shape = p.c.shape();
   const std::int64_t U = shape.units, T = shape.steps, G = p.gates(), R = shape.rows;
   const bool lstm = p.lstm();
   Array<float> x(way, side_by_side(p.x, G, U)), u(way, side_by_side(p.u, G, U)), bias(way, p.bias),
@@ -80,12 +76,6 @@ TEST_P(RecurrentTest, SequencesAndTheirGradients) {
   const RecurrentProblem p = make(GetParam());
   const Values v = values_of(p);
   const Outcome want = run(p, v);
-  const auto some =
-      [](std::size_t n) {  // a few elements everywhere: differences run the whole reference twice each
-        std::vector<std::size_t> elements;
-        for (std::size_t i = 0; i < n; i += 1 + n / 12) elements.push_back(i);
-        return elements;
-      };
   for (const bool step_by_step : {false, true}) {
     const Floats all = everywhere([&](const Way& way) { return on_device(p, way, step_by_step); });
     std::size_t at = 0;
@@ -100,7 +90,7 @@ TEST_P(RecurrentTest, SequencesAndTheirGradients) {
     for (const auto& [which, n] : gradients) {
       const Floats got = next(n);
       if (p.c.rows == 0) continue;
-      const std::vector<std::size_t> elements = some(n);
+      const std::vector<std::size_t> elements = every(n, 1 + n / 12);
       Floats chosen;
       for (const std::size_t i : elements) chosen.push_back(got[i]);
       expect_near(chosen, differences(p, v, which, elements), 2e-4, 2e-5);
@@ -123,7 +113,7 @@ TEST(RecurrentSequenceTest, WhatIsNotWantedIsNotWritten) {
   for (const RecurrentCell cell : {RecurrentCell::gru, RecurrentCell::lstm}) {
     const bool lstm = cell == RecurrentCell::lstm;
     const RecurrentProblem p = make({cell, 2, 3, 5, true, false, !lstm});
-    const RecurrentShape shape = shape_of(p.c);
+    const RecurrentShape shape = p.c.shape();
     const auto states = p.h0.size(), sequence = p.dy.size();
     const Way way{};
     Array<float> x(way, p.x), u(way, p.u), bias(way, p.bias), h0(way, p.h0), c0(way, p.c0), dy(way, p.dy);
